@@ -1,0 +1,394 @@
+//! A batch: what one sender ships at a time. Sealed once; a resend is the same bytes with the same number.
+//!
+//! The format is `v: 1`; unknown keys are kept out but never refused, so that newer senders can say more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::value::RawValue;
+
+use crate::callsite::{CallSite, Kind};
+use crate::flags::Flags;
+use crate::level::Level;
+use crate::record::{self, LogRecord};
+use crate::source::Source;
+use crate::timestamp::Timestamp;
+use crate::value::{Fields, Value, read_fields, read_map, serialize_fields};
+use crate::{limits, text};
+
+/// The version of the format this crate reads and writes.
+pub const VERSION: u64 = 1;
+
+/// Records of one process, in the order it accepted them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Who sent it.
+    pub source: Arc<Source>,
+    /// Number within the sender's run, from 1. With [`Source::boot`] it identifies the batch.
+    pub no: Option<u64>,
+    /// When it was sealed, by the sender's clock.
+    pub sent: Option<Timestamp>,
+    /// What the sender refused to take since its last batch.
+    pub dropped: Vec<Dropped>,
+    /// The records that could be read.
+    pub records: Vec<LogRecord>,
+    /// The records that could not.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Records that a sender refused to take: counted, not kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dropped {
+    /// Their severity.
+    pub level: Level,
+    /// Why, in the sender's word: `full`, `oversize`, `after_shutdown` …
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// When the first was refused.
+    pub from: Timestamp,
+    /// When the last was refused.
+    pub to: Timestamp,
+}
+
+/// A record that could not be read.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Rejected {
+    /// Its place in the batch, from 0.
+    pub index: usize,
+    /// What is wrong with it, for the sender.
+    pub why: String,
+}
+
+/// Why a batch as a whole was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// It is not JSON of the right shape; the text names the place.
+    #[error("the batch could not be read: {0}")]
+    Malformed(String),
+    /// It was written for another version.
+    #[error("batch version {found} is not supported; this server reads version 1")]
+    Version {
+        /// What it said.
+        found: String,
+    },
+    /// It has too many records; the sender should split it.
+    #[error("the batch has {records} records, the limit is {}", limits::BATCH_RECORDS)]
+    TooManyRecords {
+        /// How many it has.
+        records: usize,
+    },
+    /// It is too large even with over-long records cut; the sender should split it.
+    #[error("the batch has {bytes} bytes, the limit is {}", limits::BATCH_BYTES)]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    v: Option<&'a RawValue>,
+    source: &'a RawValue,
+    no: Option<u64>,
+    sent: Option<i64>,
+    dropped: Option<Vec<WireDropped>>,
+    callsites: Option<Vec<WireCallSite<'a>>>,
+    records: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireDropped {
+    level: String,
+    reason: String,
+    count: u64,
+    from: i64,
+    to: i64,
+}
+
+#[derive(Deserialize)]
+struct WireCallSite<'a> {
+    #[serde(borrow)]
+    target: Option<&'a RawValue>,
+    file: Option<&'a RawValue>,
+    line: Option<u32>,
+    level: String,
+    kind: Option<String>,
+}
+
+impl Batch {
+    /// Reads a batch. `arrived` is the time of records that bring none.
+    ///
+    /// # Errors
+    /// [`BatchError`] when nothing of the batch can be used; a single bad record is listed in [`Batch::rejected`].
+    pub fn parse(json: &str, arrived: Timestamp) -> Result<Batch, BatchError> {
+        let wire: Wire<'_> =
+            serde_json::from_str(json).map_err(|error| BatchError::Malformed(error.to_string()))?;
+        if let Some(version) = wire.v.map(RawValue::get)
+            && version != "1"
+        {
+            return Err(BatchError::Version {
+                found: version.chars().take(20).collect(),
+            });
+        }
+        if wire.records.len() > limits::BATCH_RECORDS {
+            return Err(BatchError::TooManyRecords {
+                records: wire.records.len(),
+            });
+        }
+        let source = read_source(wire.source)?;
+        let mut callsites: Vec<_> = wire.callsites.into_iter().flatten().map(read_callsite).collect();
+        let dictionary = callsites.len();
+        let mut batch = Batch {
+            no: wire.no.filter(|_| source.boot.is_some()),
+            source: Arc::new(source),
+            sent: wire.sent.map(Timestamp::from_nanos),
+            dropped: wire.dropped.into_iter().flatten().map(read_dropped).collect(),
+            records: Vec::with_capacity(wire.records.len()),
+            rejected: Vec::new(),
+        };
+        // Over-long records are cut, so only their share within the limit counts.
+        let mut bytes = 0;
+        for (index, raw) in wire.records.iter().enumerate() {
+            bytes += raw.get().len().min(limits::RECORD_BYTES);
+            match record::read(raw, &mut callsites, dictionary, arrived) {
+                Ok(record) => batch.records.push(record),
+                Err(why) => batch.rejected.push(Rejected { index, why }),
+            }
+        }
+        if bytes > limits::BATCH_BYTES {
+            return Err(BatchError::TooLarge { bytes });
+        }
+        Ok(batch)
+    }
+
+    /// Writes the batch in the full form. [`Batch::rejected`] is not part of it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a batch serialises without I/O or failing keys")
+    }
+}
+
+fn read_source(raw: &RawValue) -> Result<Source, BatchError> {
+    let malformed = |why: &str| BatchError::Malformed(why.to_owned());
+    let entries = read_map(raw).ok_or_else(|| malformed("`source` is not an object"))?;
+    let mut source = Source::default();
+    for (name, value) in entries {
+        let label = || {
+            let mut flags = Flags::default();
+            let mut label = match Value::read(value, 0, &mut flags) {
+                Value::Text(text) => text,
+                // `"host": null` is a host that is not known.
+                Value::Null => return None,
+                other => serde_json::to_string(&other).expect("values serialise without I/O"),
+            };
+            // A name has no use for more, and it stands in every row of the page.
+            text::cut(&mut label, limits::LABEL_BYTES);
+            (!label.is_empty()).then(|| Arc::from(label))
+        };
+        match name.get() {
+            "\"service\"" => source.service = label().unwrap_or_default(),
+            "\"instance\"" => source.instance = label(),
+            "\"boot\"" => source.boot = label(),
+            "\"host\"" => source.host = label(),
+            "\"version\"" => source.version = label(),
+            "\"attrs\"" => {
+                let attrs = read_map(value).ok_or_else(|| malformed("`source.attrs` is not an object"))?;
+                source.attrs = read_fields(attrs, 0, &mut Flags::default());
+            }
+            // Unknown keys are kept out but never rejected.
+            _ => {}
+        }
+    }
+    if source.service.is_empty() {
+        return Err(malformed(
+            "`source.service` must name the service, for example {\"service\": \"webapi\"}",
+        ));
+    }
+    Ok(source)
+}
+
+fn read_callsite(wire: WireCallSite<'_>) -> Arc<CallSite> {
+    let label = |raw: &RawValue| -> Arc<str> {
+        let mut label = text::unquote(raw.get(), &mut Flags::default());
+        // A call-site's names come from a compiler; a longer one is an attack or a mistake.
+        text::cut(&mut label, limits::LABEL_BYTES);
+        label.into()
+    };
+    Arc::new(CallSite {
+        target: wire.target.map(label).unwrap_or_default(),
+        file: wire.file.map(label),
+        line: wire.line,
+        level: wire.level.parse().unwrap_or_default(),
+        kind: if wire.kind.as_deref() == Some("span") {
+            Kind::Span
+        } else {
+            Kind::Event
+        },
+    })
+}
+
+fn read_dropped(wire: WireDropped) -> Dropped {
+    let mut reason = wire.reason;
+    // A reason is one word; a longer one is cut rather than refused, for its count matters more.
+    text::cut(&mut reason, limits::NAME_BYTES);
+    Dropped {
+        level: wire.level.parse().unwrap_or_default(),
+        reason,
+        count: wire.count,
+        from: Timestamp::from_nanos(wire.from),
+        to: Timestamp::from_nanos(wire.to),
+    }
+}
+
+impl Serialize for Batch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut numbers: HashMap<&CallSite, usize> = HashMap::new();
+        let mut callsites: Vec<&CallSite> = Vec::new();
+        for record in &self.records {
+            numbers.entry(&record.callsite).or_insert_with(|| {
+                callsites.push(&record.callsite);
+                callsites.len() - 1
+            });
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("v", &VERSION)?;
+        map.serialize_entry("source", &Shown(&*self.source))?;
+        entry(&mut map, "no", self.no.as_ref())?;
+        entry(&mut map, "sent", self.sent.as_ref())?;
+        if !self.dropped.is_empty() {
+            map.serialize_entry("dropped", &self.dropped.iter().map(Shown).collect::<Vec<_>>())?;
+        }
+        map.serialize_entry(
+            "callsites",
+            &callsites.iter().copied().map(Shown).collect::<Vec<_>>(),
+        )?;
+        map.serialize_entry(
+            "records",
+            &Records {
+                records: &self.records,
+                numbers: &numbers,
+            },
+        )?;
+        map.end()
+    }
+}
+
+/// Writes what is there and leaves out what is not.
+fn entry<M: SerializeMap, T: Serialize>(map: &mut M, name: &str, value: Option<T>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
+}
+
+/// A part of a batch in its wire form.
+struct Shown<'a, T>(&'a T);
+
+impl Serialize for Shown<'_, Fields> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_fields(self.0, serializer)
+    }
+}
+
+impl Serialize for Shown<'_, Source> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("service", &self.0.service)?;
+        entry(&mut map, "instance", self.0.instance.as_ref())?;
+        entry(&mut map, "boot", self.0.boot.as_ref())?;
+        entry(&mut map, "host", self.0.host.as_ref())?;
+        entry(&mut map, "version", self.0.version.as_ref())?;
+        entry(
+            &mut map,
+            "attrs",
+            (!self.0.attrs.is_empty()).then_some(Shown(&self.0.attrs)),
+        )?;
+        map.end()
+    }
+}
+
+impl Serialize for Shown<'_, CallSite> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("target", &self.0.target)?;
+        entry(&mut map, "file", self.0.file.as_ref())?;
+        entry(&mut map, "line", self.0.line.as_ref())?;
+        map.serialize_entry("level", self.0.level.as_str())?;
+        map.serialize_entry("kind", self.0.kind.as_str())?;
+        map.end()
+    }
+}
+
+impl Serialize for Shown<'_, Dropped> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("level", self.0.level.as_str())?;
+        map.serialize_entry("reason", &self.0.reason)?;
+        map.serialize_entry("count", &self.0.count)?;
+        map.serialize_entry("from", &self.0.from)?;
+        map.serialize_entry("to", &self.0.to)?;
+        map.end()
+    }
+}
+
+impl Serialize for Shown<'_, record::Span> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.0.name)?;
+        entry(
+            &mut map,
+            "fields",
+            (!self.0.fields.is_empty()).then_some(Shown(&self.0.fields)),
+        )?;
+        map.end()
+    }
+}
+
+struct Records<'a> {
+    records: &'a [LogRecord],
+    numbers: &'a HashMap<&'a CallSite, usize>,
+}
+
+impl Serialize for Records<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.records.len()))?;
+        for record in self.records {
+            list.serialize_element(&Numbered {
+                record,
+                callsite: self.numbers[&*record.callsite],
+            })?;
+        }
+        list.end()
+    }
+}
+
+struct Numbered<'a> {
+    record: &'a LogRecord,
+    callsite: usize,
+}
+
+impl Serialize for Numbered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.record;
+        let mut map = serializer.serialize_map(None)?;
+        entry(&mut map, "seq", record.seq)?;
+        map.serialize_entry("ts", &record.time)?;
+        map.serialize_entry("callsite", &self.callsite)?;
+        map.serialize_entry("message", &record.message)?;
+        entry(
+            &mut map,
+            "fields",
+            (!record.fields.is_empty()).then_some(Shown(&record.fields)),
+        )?;
+        if !record.spans.is_empty() {
+            map.serialize_entry("spans", &record.spans.iter().map(Shown).collect::<Vec<_>>())?;
+        }
+        entry(&mut map, "trace_id", record.trace_id.as_ref())?;
+        entry(&mut map, "span_id", record.span_id.as_ref())?;
+        entry(&mut map, "thread", record.thread.as_ref())?;
+        if !record.flags.is_empty() {
+            map.serialize_entry("flags", &record.flags.names().collect::<Vec<_>>())?;
+        }
+        map.end()
+    }
+}

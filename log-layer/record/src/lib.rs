@@ -1,0 +1,31 @@
+//! What a log record is: the leaf that both ends of the log service share.
+//!
+//! A sender seals [`LogRecord`]s into a [`Batch`] and writes it as JSON ([`Batch::to_json`]); the server reads it
+//! back ([`Batch::parse`]). The reader is strict about what matters (who sent it, which batch it is, one record is
+//! one object) and tolerant about the rest: an odd time, level or number is repaired and the record says so in its
+//! [`Flags`]; a record that cannot be saved is listed in [`Batch::rejected`] and never takes its neighbours along.
+//!
+//! This crate knows nothing of Redis, SQLite, HTTP or `tracing`.
+//!
+//! Reading order: [`level`], [`timestamp`], [`value`], [`callsite`], [`source`], [`record`], [`batch`]; [`limits`]
+//! holds every cap; `text` is how broken JSON text is mended.
+
+pub mod level;
+pub mod timestamp;
+pub mod flags;
+pub mod limits;
+mod text;
+pub mod value;
+pub mod callsite;
+pub mod source;
+pub mod record;
+pub mod batch;
+
+pub use batch::{Batch, BatchError, Dropped, Rejected};
+pub use callsite::{CallSite, Kind};
+pub use flags::{Flag, Flags};
+pub use level::Level;
+pub use record::{LogRecord, Span};
+pub use source::Source;
+pub use timestamp::Timestamp;
+pub use value::{Fields, Value};

@@ -1,0 +1,3 @@
+//! The log server.
+
+pub mod query;
