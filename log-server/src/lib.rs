@@ -1,3 +1,112 @@
-//! The log server.
+//! The log server: takes batches of records over Redis lists, keeps them in SQLite, and serves a search page.
+//!
+//! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
+//! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
+//! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side).
 
+pub mod config;
 pub mod query;
+pub mod store;
+pub mod search;
+mod broker;
+mod ingest;
+mod http;
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use broker::Broker;
+use config::Config;
+use search::Searcher;
+use store::Store;
+
+/// What a running server can be reached by; told once everything is up.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The page.
+    pub page: String,
+    /// The Redis that services should use. May carry a password.
+    pub redis: String,
+    /// How that Redis came about, for people.
+    pub redis_origin: &'static str,
+}
+
+/// Runs a server until `stop` resolves. `running` is called when everything has been started.
+///
+/// # Errors
+/// What could not be started, or why the store stopped.
+pub async fn run(
+    config: Config,
+    stop: impl Future<Output = ()>,
+    running: impl FnOnce(&Running),
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let store = Store::open(&config.data)?;
+    let mut broker = Broker::find(&config.redis, &config.data).await?;
+
+    let searcher = Searcher::new(store.clone());
+    let server = ingest::server(&config.queue, broker.url(), store.clone(), searcher.clone())?;
+    let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
+    let (ready_sender, ingest_ready) = watch::channel(false);
+    let ready = server.ready();
+    let mut ingest = tokio::spawn(server.run(stop_ingest.clone()));
+    let mut http = tokio::spawn(http::serve(
+        listener,
+        http::AppState {
+            searcher,
+            store: store.clone(),
+            ingest_ready,
+            hosts: Arc::new(http::AllowedHosts::new(address, &config.allow_host)),
+            stop: stop_http.clone(),
+        },
+    ));
+    running(&Running {
+        page: format!("http://{address}"),
+        redis: broker.url().to_owned(),
+        redis_origin: broker.origin(),
+    });
+
+    let announce = async {
+        // Nobody may be listening yet, and that is fine: the value stays.
+        let _ = ready_sender.send(ready.await);
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        why = store.failed() => Err(anyhow::anyhow!("the store has stopped: {why}")),
+        ended = &mut ingest => Err(early("the RPC side", ended.map(|report| report.map(drop)))),
+        ended = &mut http => Err(early("the HTTP side", ended)),
+        () = broker.supervise() => unreachable!("supervision has no end"),
+        () = announce => unreachable!("announcing has no end"),
+    };
+
+    stop_http.cancel();
+    if !http.is_finished() {
+        // What it ends with after being told to stop changes nothing any more.
+        let _ = http.await;
+    }
+    stop_ingest.cancel();
+    if !ingest.is_finished() {
+        // Likewise; it has answered the batches in hand.
+        let _ = ingest.await;
+    }
+    broker.stop().await;
+    tokio::task::spawn_blocking(move || store.close()).await?;
+    outcome
+}
+
+/// A part ended by itself, which it never should.
+fn early<E: Into<anyhow::Error>>(part: &str, ended: Result<Result<(), E>, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(())) => anyhow::anyhow!("{part} ended early"),
+        Ok(Err(error)) => error.into().context(format!("{part} ended")),
+        Err(error) => anyhow::Error::from(error).context(format!("{part} ended")),
+    }
+}

@@ -1,1 +1,69 @@
-//! Placeholder.
+//! Calls between services over Redis lists, understood by the Python package `asyncredisrpc` on either side.
+//!
+//! What it promises:
+//!
+//! - **A request is never lost by a server that dies.** It is moved, not popped, into a list of its own and
+//!   deleted only together with its reply; the requests of a dead server go back to the head of the queue.
+//!   So a handler may run twice, and never zero times, for a call that got into Redis.
+//! - **Redis may go away.** Building a client or a server never waits for the network, a running server never
+//!   ends because of it, and a call says whether its request may have been sent.
+//! - **Nothing a peer sends kills a server.** A handler that panics answers with code 2; text that is no
+//!   request goes to a dead-letter list.
+//! - **A client costs two connections**, whatever the number of calls in flight.
+//! - Nothing here prints a payload or a password.
+//!
+//! Where to go next: [`Client`] calls, [`Server`] answers, [`Kw`], [`Args`] and [`RawArgs`] say how arguments
+//! travel, [`Fault`] is what a handler fails with and [`Error`] what a caller sees. Inside, `envelope` is what
+//! crosses Redis, `keys` names every key, and `connection` is the only file that knows the Redis client library.
+//!
+//! ```no_run
+//! use rpc::{Client, Fault, Server};
+//! use serde::Deserialize;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! #[derive(Deserialize)]
+//! struct Sum {
+//!     x: i64,
+//!     #[serde(default)]
+//!     y: i64,
+//! }
+//!
+//! async fn sum(terms: Sum) -> Result<i64, Fault> {
+//!     terms.x.checked_add(terms.y).ok_or_else(|| Fault::handler("the sum does not fit"))
+//! }
+//!
+//! # async fn example() -> Result<(), rpc::Error> {
+//! let stop = CancellationToken::new();
+//! let server = Server::builder("math").redis("redis://127.0.0.1:6379").method("sum", sum).build()?;
+//! let serving = tokio::spawn(server.run(stop.clone()));
+//!
+//! let client = Client::builder("math").redis("redis://127.0.0.1:6379").build()?;
+//! let total: i64 = client.call("sum", (14, 3)).await?;
+//! assert_eq!(total, 17);
+//!
+//! stop.cancel();
+//! let report = serving.await.expect("the server does not panic")?;
+//! assert_eq!(report.handled, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod code;
+pub mod trace;
+mod fault;
+mod error;
+mod arguments;
+mod params;
+mod repair;
+mod envelope;
+mod keys;
+mod connection;
+mod client;
+mod server;
+
+pub use arguments::{Args, Arguments, Kw, RawArgs};
+pub use client::{Call, Client, ClientBuilder, QueueState};
+pub use error::Error;
+pub use fault::Fault;
+pub use params::RawParams;
+pub use server::{Context, Handler, Report, Server, ServerBuilder};

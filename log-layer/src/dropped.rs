@@ -1,0 +1,98 @@
+//! Records that were not delivered: counted by level and reason, never silent.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use tracing_core::Level;
+
+/// Why records were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The buffer had no room for this level.
+    Full,
+    /// A `Debug` implementation that logs was nested too deep.
+    Recursion,
+    /// The layer itself panicked on them.
+    Panicked,
+    /// They came after the shutdown.
+    AfterShutdown,
+    /// The layer could not be set up; see [`Guard::problems`](crate::Guard::problems).
+    Misconfigured,
+    /// The server refused them for good.
+    RejectedByServer,
+}
+
+impl DropReason {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DropReason::Full => "full",
+            DropReason::Recursion => "recursion",
+            DropReason::Panicked => "panicked",
+            DropReason::AfterShutdown => "after_shutdown",
+            DropReason::Misconfigured => "misconfigured",
+            DropReason::RejectedByServer => "rejected_by_server",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Dropped records of one level, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// Their severity.
+    pub level: Level,
+    /// Why.
+    pub reason: DropReason,
+    /// How many.
+    pub count: u64,
+    /// When the first of them was logged.
+    pub from: SystemTime,
+    /// When the last of them was logged.
+    pub to: SystemTime,
+}
+
+impl Dropped {
+    pub(crate) fn one(level: Level, reason: DropReason, time: SystemTime) -> Dropped {
+        Dropped {
+            level,
+            reason,
+            count: 1,
+            from: time,
+            to: time,
+        }
+    }
+}
+
+/// One line for each level and reason; there are few, so a list is enough.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally(Vec<Dropped>);
+
+impl Tally {
+    pub(crate) fn add(&mut self, dropped: &Dropped) {
+        let same = |known: &&mut Dropped| known.level == dropped.level && known.reason == dropped.reason;
+        match self.0.iter_mut().find(same) {
+            Some(known) => {
+                known.count += dropped.count;
+                known.from = known.from.min(dropped.from);
+                known.to = known.to.max(dropped.to);
+            }
+            None => self.0.push(dropped.clone()),
+        }
+    }
+
+    pub(crate) fn lines(&self) -> &[Dropped] {
+        &self.0
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().map(|dropped| dropped.count).sum()
+    }
+}

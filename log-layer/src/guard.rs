@@ -1,0 +1,122 @@
+//! The guard: what the program holds while it logs, and drops when it ends.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::buffer::Buffer;
+use crate::dropped::DropReason;
+use crate::reentry;
+use crate::stats::{FlushReport, Stats};
+use crate::stderr;
+
+/// Keeps delivery running. Dropping it delivers what is buffered, for at most the flush timeout, and stops.
+///
+/// Hold it in `main` for as long as anything may be logged; what is logged later is counted as dropped.
+#[derive(Debug)]
+#[must_use = "dropping the guard delivers what is buffered and stops"]
+pub struct Guard {
+    buffer: Arc<Buffer>,
+    /// None once it was stopped, or if it never ran.
+    shipper: Mutex<Option<JoinHandle<()>>>,
+    flush_timeout: Duration,
+    problems: Vec<String>,
+}
+
+impl Guard {
+    pub(crate) fn new(
+        buffer: Arc<Buffer>,
+        shipper: Option<JoinHandle<()>>,
+        flush_timeout: Duration,
+        problems: Vec<String>,
+    ) -> Guard {
+        for problem in &problems {
+            stderr::line(problem);
+        }
+        Guard {
+            buffer,
+            shipper: Mutex::new(shipper),
+            flush_timeout,
+            problems,
+        }
+    }
+
+    /// Waits until everything logged before this call is stored by the server or given up, at most for `timeout`.
+    ///
+    /// It blocks the calling thread and may be called anywhere, also in asynchronous code: the shipper has a thread of its
+    /// own. Logging goes on meanwhile.
+    pub fn flush(&self, timeout: Duration) -> FlushReport {
+        if reentry::on_shipper() || !self.is_running() {
+            return self.buffer.report();
+        }
+        self.buffer.flush(timeout)
+    }
+
+    /// Refuses what is logged from now on, flushes for at most `timeout`, and stops. Later calls only report.
+    pub fn shutdown(&self, timeout: Duration) -> FlushReport {
+        self.buffer.close(DropReason::AfterShutdown);
+        let report = self.flush(timeout);
+        self.buffer.stop();
+        if let Some(shipper) = self.shipper.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && !reentry::on_shipper()
+        {
+            // A panic that ended it was printed by the panic hook, and what it left is in the report.
+            let _ = shipper.join();
+        }
+        report
+    }
+
+    /// Counts since the layer was built.
+    pub fn stats(&self) -> Stats {
+        self.buffer.stats()
+    }
+
+    /// What was wrong with the configuration; empty if nothing was. Each was printed on stderr once.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    pub(crate) fn add_problem(&mut self, problem: String) {
+        stderr::line(&problem);
+        self.problems.push(problem);
+    }
+
+    fn is_running(&self) -> bool {
+        self.shipper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.is_running() {
+            return;
+        }
+        let report = self.shutdown(self.flush_timeout);
+        let lost = report.still_buffered + report.dropped;
+        if lost == 0 {
+            return;
+        }
+        let stats = self.stats();
+        let mut line = format!("{lost} records were not delivered");
+        let mut part = |text: std::fmt::Arguments<'_>| {
+            line.write_fmt(text).expect("a String takes every character");
+        };
+        if report.still_buffered > 0 {
+            part(format_args!(", {} still buffered", report.still_buffered));
+        }
+        for dropped in stats.dropped() {
+            part(format_args!(
+                ", {} {} ({})",
+                dropped.count, dropped.level, dropped.reason
+            ));
+        }
+        if let Some(error) = &stats.last_error {
+            part(format_args!("; the last error was: {error}"));
+        }
+        stderr::line(&line);
+    }
+}

@@ -1,0 +1,49 @@
+//! What became of the records, in numbers.
+
+use crate::dropped::{Dropped, Tally};
+
+/// Counts since the layer was built.
+///
+/// Every record is in exactly one of three places: stored, dropped, or on its way, and those are
+/// `accepted - stored - given_up`.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Records taken into the buffer.
+    pub accepted: u64,
+    /// Records the server has acknowledged as stored.
+    pub stored: u64,
+    /// Accepted records that were given up later; they are counted in [`dropped`](Stats::dropped) as well.
+    pub given_up: u64,
+    /// Batches that were sent again because the first sending may have been lost.
+    pub resent: u64,
+    /// Bytes of buffered and unacknowledged records.
+    pub buffered_bytes: usize,
+    /// The last thing that went wrong on the way to the server.
+    pub last_error: Option<String>,
+    pub(crate) dropped: Tally,
+}
+
+impl Stats {
+    /// Records that will not be delivered, by level and reason.
+    pub fn dropped(&self) -> &[Dropped] {
+        self.dropped.lines()
+    }
+
+    /// How many records will not be delivered.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.total()
+    }
+}
+
+/// What a flush achieved. The numbers count since the layer was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// Records the server has acknowledged as stored.
+    pub stored: u64,
+    /// Records that are neither stored nor given up; more may have been logged since the flush began.
+    pub still_buffered: u64,
+    /// Records that will not be delivered.
+    pub dropped: u64,
+}

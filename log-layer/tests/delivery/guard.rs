@@ -1,0 +1,97 @@
+//! What the guard promises at the end.
+
+use std::time::{Duration, Instant};
+
+use log_layer::DropReason;
+use tracing::dispatcher::with_default;
+use tracing::{error, info};
+
+use crate::collector::Collector;
+use crate::redis::{Place, Redis};
+use crate::stack::{builder, install};
+use crate::wait::{PATIENCE, until};
+
+#[test]
+fn dropping_the_guard_delivers_what_is_buffered() {
+    let redis = Redis::start();
+    let collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()).linger(PATIENCE).flush_timeout(PATIENCE));
+    with_default(&dispatch, || (0..5000).for_each(|number| info!(number, "last words")));
+    drop(guard);
+    assert_eq!(collector.records().len(), 5000);
+}
+
+#[test]
+fn flushing_and_dropping_work_inside_a_runtime_with_one_thread() {
+    let redis = Redis::start();
+    let collector = Collector::start(&redis.url());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (dispatch, guard) = install(builder(&redis.url()).linger(PATIENCE).flush_timeout(PATIENCE));
+        with_default(&dispatch, || info!("first"));
+        assert_eq!(guard.flush(PATIENCE).stored, 1);
+        with_default(&dispatch, || info!("second"));
+    });
+    assert_eq!(collector.records().len(), 2);
+}
+
+#[test]
+fn dropping_the_guard_without_a_server_ends_in_time_and_forgets_nothing_in_the_report() {
+    let (dispatch, guard) = install(builder(&Place::new().url()));
+    with_default(&dispatch, || (0..10).for_each(|number| info!(number, "nobody listens")));
+    let start = Instant::now();
+    let report = guard.shutdown(Duration::from_millis(100));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!((report.stored, report.still_buffered, report.dropped), (0, 10, 0));
+}
+
+#[test]
+fn what_is_logged_after_the_shutdown_is_counted() {
+    let redis = Redis::start();
+    let collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()));
+    with_default(&dispatch, || info!("in time"));
+    assert_eq!(guard.shutdown(PATIENCE).stored, 1);
+    with_default(&dispatch, || (0..10_000).for_each(|_| error!("too late")));
+    let stats = guard.stats();
+    assert_eq!(stats.dropped()[0].reason, DropReason::AfterShutdown);
+    assert_eq!(stats.dropped()[0].count, 10_000);
+    assert_eq!(guard.shutdown(PATIENCE).dropped, 10_000, "a second shutdown only reports");
+    assert_eq!(collector.records().len(), 1);
+}
+
+#[test]
+fn a_url_that_is_none_is_a_problem_and_every_record_is_counted() {
+    let (dispatch, guard) = install(log_layer::builder("iptv").redis("not a url with hunter2"));
+    assert_eq!(guard.problems().len(), 1, "{:?}", guard.problems());
+    assert!(!guard.problems()[0].contains("hunter2"));
+    with_default(&dispatch, || (0..10).for_each(|_| info!("lost")));
+    let report = guard.flush(PATIENCE);
+    assert_eq!((report.stored, report.still_buffered, report.dropped), (0, 0, 10));
+    assert_eq!(guard.stats().dropped()[0].reason, DropReason::Misconfigured);
+}
+
+#[test]
+fn a_disabled_layer_costs_its_call_sites_nothing() {
+    let (dispatch, guard) = install(builder("not a url").enabled(false));
+    with_default(&dispatch, || {
+        assert!(!tracing::enabled!(tracing::Level::ERROR));
+        error!("off");
+    });
+    assert!(guard.problems().is_empty());
+    let stats = guard.stats();
+    assert_eq!((stats.accepted, stats.dropped_total()), (0, 0));
+}
+
+#[test]
+fn an_error_and_the_first_record_after_a_pause_do_not_wait_for_the_linger() {
+    let redis = Redis::start();
+    let collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()).linger(PATIENCE * 10));
+    with_default(&dispatch, || {
+        info!("first");
+        error!("urgent");
+    });
+    until("the error is stored", || (guard.stats().stored == 2).then_some(()));
+    drop(collector);
+}

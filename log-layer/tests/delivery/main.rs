@@ -1,0 +1,13 @@
+//! What is logged arrives, exactly, whatever happens on the way: against a real Redis and a small log server.
+
+mod wait;
+mod redis;
+mod collector;
+mod stack;
+mod values;
+mod spans;
+mod traces;
+mod answers;
+mod outage;
+mod pressure;
+mod guard;

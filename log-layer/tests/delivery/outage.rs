@@ -1,0 +1,143 @@
+//! Redis or the server goes away and comes back.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tracing::dispatcher::with_default;
+use tracing::info;
+
+use crate::collector::Collector;
+use crate::redis::{Place, Redis};
+use crate::stack::{builder, install};
+use crate::wait::{PATIENCE, until};
+
+#[test]
+fn what_is_logged_before_redis_is_there_arrives_when_it_comes() {
+    let place = Place::new();
+    let (dispatch, guard) = install(builder(&place.url()));
+    with_default(&dispatch, || (0..100).for_each(|number| info!(number, "early")));
+    let report = guard.flush(Duration::from_millis(10));
+    assert_eq!((report.stored, report.still_buffered), (0, 100));
+
+    let redis = place.start();
+    let collector = Collector::start(&redis.url());
+    assert_eq!(guard.flush(PATIENCE).stored, 100);
+    assert_eq!(collector.records().len(), 100);
+}
+
+#[test]
+fn building_does_not_wait_for_a_redis_that_never_answers() {
+    // Accepts connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let start = Instant::now();
+    let (dispatch, guard) = install(builder(&format!("redis://{}", silent.local_addr().unwrap())));
+    with_default(&dispatch, || info!("unheard"));
+    let report = guard.shutdown(Duration::from_millis(50));
+    assert_eq!((report.stored, report.still_buffered), (0, 1));
+    // Connecting alone may take three seconds; nothing here waits for it.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_redis_is_killed_again_and_again() {
+    let place = Place::new();
+    let (dispatch, guard) = install(builder(&place.url()).batch_records(20));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            with_default(&dispatch, || {
+                for number in 0..20_000_u64 {
+                    info!(number, "counted");
+                    if number % 50 == 0 {
+                        // Spread over the kills; what is asserted does not depend on it.
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            });
+            done.store(true, Ordering::Release);
+        });
+        let mut kills = 0;
+        let mut seen = Vec::new();
+        while !done.load(Ordering::Acquire) || kills < 3 {
+            let redis = place.start();
+            let collector = Collector::start(&redis.url());
+            until("something arrived", || {
+                let over = done.load(Ordering::Acquire);
+                (over || collector.texts().len() > 5).then_some(())
+            });
+            // Redis dies first, with whatever is in it.
+            drop(redis);
+            seen.extend(collector.texts().clone());
+            drop(collector);
+            kills += 1;
+        }
+        let redis = place.start();
+        let collector = Collector::start(&redis.url());
+        let report = guard.flush(PATIENCE);
+        assert_eq!((report.stored, report.still_buffered, report.dropped), (20_000, 0, 0));
+        collector.texts().extend(seen);
+        let records = collector.records();
+        assert_eq!(records.len(), 20_000);
+        for (index, record) in records.iter().enumerate() {
+            assert_eq!(record["seq"], index as u64 + 1);
+            assert_eq!(record["fields"]["number"], index as u64);
+        }
+    });
+}
+
+#[test]
+fn a_queue_that_nobody_reads_does_not_grow_beyond_the_window() {
+    let redis = Redis::start();
+    let (dispatch, guard) = install(builder(&redis.url()).batch_records(10).ack_timeout(Duration::from_millis(20)));
+    with_default(&dispatch, || (0..1000).for_each(|number| info!(number, "waiting")));
+    let length = || redis.ask("LLEN asyncredisrpc:logs").unwrap();
+    until("the window is full", || (length() == ":4").then_some(()));
+    // Many times the time after which it asks whether a batch was lost.
+    guard.flush(Duration::from_millis(500));
+    assert_eq!(length(), ":4");
+    assert_eq!(guard.stats().resent, 0);
+
+    let collector = Collector::start(&redis.url());
+    assert_eq!(guard.flush(PATIENCE).stored, 1000);
+    assert_eq!(collector.texts().len(), collector.batches().len(), "nothing was sent twice");
+}
+
+#[test]
+fn a_batch_whose_answer_is_lost_is_sent_again_as_it_was() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let answering = Arc::new(AtomicBool::new(false));
+    let collector = Collector::answering(&url, {
+        let answering = answering.clone();
+        move |_, _| {
+            if !answering.load(Ordering::Acquire) {
+                // As if the server had died after it stored the batch.
+                return Err(rpc::Fault::unavailable("lost"));
+            }
+            Ok(json!({"stored": 1, "duplicate": true, "rejected": []}))
+        }
+    });
+    let (dispatch, guard) = install(builder(&url));
+    with_default(&dispatch, || info!("once"));
+    until("it was received", || (!collector.texts().is_empty()).then_some(()));
+    answering.store(true, Ordering::Release);
+    let report = guard.flush(PATIENCE);
+    assert_eq!((report.stored, report.dropped), (1, 0));
+    assert_eq!(collector.records().len(), 1);
+}
+
+#[test]
+fn a_request_that_somebody_took_and_never_answered_is_sent_again() {
+    let redis = Redis::start();
+    let (dispatch, guard) = install(builder(&redis.url()));
+    with_default(&dispatch, || info!("taken"));
+    until("it was sent", || (redis.ask("LLEN asyncredisrpc:logs")? == ":1").then_some(()));
+    redis.ask("DEL asyncredisrpc:logs").unwrap();
+    until("it was sent again", || (guard.stats().resent > 0).then_some(()));
+    let collector = Collector::start(&redis.url());
+    assert_eq!(guard.flush(PATIENCE).stored, 1);
+    assert_eq!(collector.records().len(), 1);
+}

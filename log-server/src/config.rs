@@ -1,0 +1,235 @@
+//! What can be configured: flags over environment over file over defaults.
+//!
+//! Every option is one line of [`Options`]; the README's table is checked against it by a test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use serde::Deserialize;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "log-server",
+    version,
+    about = "A light log server: takes records over Redis lists, keeps them in SQLite, and serves a search page.",
+    after_help = "Without a command it serves. Services ship their records with the `log-layer` crate, or with any \
+                  Redis client: see the README.\n\nExamples:\n  log-server                                    serve, finding or starting a Redis\n  log-server --redis redis://10.0.0.7:6379      serve, with that Redis\n  log-server --data /var/lib/logs --listen 127.0.0.1:8080"
+)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Verb>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Take, keep and serve records until stopped (the default)
+    Serve(Options),
+}
+
+/// Every option; what is not given here is taken from the file, and then from the defaults.
+#[derive(Debug, Default, Clone, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Options {
+    /// Directory for the records and everything else the server keeps [default: log-data]
+    #[arg(long, env = "LOG_SERVER_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address of Redis, `private` for one that this server starts, or `auto` for one on 127.0.0.1:6379 and else a
+    /// private one [default: auto]
+    #[arg(long, env = "LOG_SERVER_REDIS", value_name = "URL|auto|private", hide_env_values = true)]
+    pub redis: Option<String>,
+    /// Name of the queue that services send to [default: logs]
+    #[arg(long, env = "LOG_SERVER_QUEUE", value_name = "NAME")]
+    pub queue: Option<String>,
+    /// Address of the search page and its API [default: 127.0.0.1:7080]
+    #[arg(long, env = "LOG_SERVER_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// A further host name under which the page is reached; may be given several times
+    #[arg(long, env = "LOG_SERVER_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
+    #[serde(default)]
+    pub allow_host: Vec<String>,
+    /// Listen on another address than loopback although everyone who reaches it can read all records
+    #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
+    #[serde(default)]
+    pub insecure_no_auth: bool,
+    /// File with these options in TOML, for example `data = "/var/lib/logs"`
+    #[arg(long, env = "LOG_SERVER_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// The configuration a server runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory for everything the server keeps.
+    pub data: PathBuf,
+    /// The Redis to use.
+    pub redis: Redis,
+    /// The queue that services send to.
+    pub queue: String,
+    /// Where the page is served.
+    pub listen: SocketAddr,
+    /// Further names of the page's host.
+    pub allow_host: Vec<String>,
+}
+
+/// How Redis is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redis {
+    /// Look for one, else start one.
+    Auto,
+    /// Start one.
+    Private,
+    /// This one.
+    Url(String),
+}
+
+/// Why a configuration cannot be used; worded for who wrote it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be understood.
+    #[error("{path}: {source}")]
+    Syntax {
+        /// Which file.
+        path: String,
+        /// What, with its line.
+        source: Box<toml::de::Error>,
+    },
+    /// Everybody could read everything.
+    #[error(
+        "{0} can be reached from other machines, and there is no password: everyone who reaches it could read all \
+         records. Listen on 127.0.0.1 (and use a proxy that asks who it is), or say --insecure-no-auth"
+    )]
+    Exposed(SocketAddr),
+    /// A value is out of range.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl CommandLine {
+    /// The options with the file's and the defaults filled in.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn config(self) -> Result<Config, ConfigError> {
+        let options = match self.command {
+            Some(Verb::Serve(after)) => after.over(self.options),
+            None => self.options,
+        };
+        let file = options.config.as_deref().map(read).transpose()?;
+        Config::new(options.over(file.unwrap_or_default()))
+    }
+}
+
+impl Options {
+    /// What is given here, else what is given there.
+    fn over(self, other: Options) -> Options {
+        Options {
+            data: self.data.or(other.data),
+            redis: self.redis.or(other.redis),
+            queue: self.queue.or(other.queue),
+            listen: self.listen.or(other.listen),
+            allow_host: if self.allow_host.is_empty() { other.allow_host } else { self.allow_host },
+            insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
+            config: self.config.or(other.config),
+        }
+    }
+}
+
+impl Config {
+    fn new(options: Options) -> Result<Config, ConfigError> {
+        let listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7080)));
+        if !listen.ip().is_loopback() && !options.insecure_no_auth {
+            return Err(ConfigError::Exposed(listen));
+        }
+        let redis = match options.redis.as_deref() {
+            None | Some("auto" | "") => Redis::Auto,
+            Some("private") => Redis::Private,
+            Some(url) => Redis::Url(url.to_owned()),
+        };
+        let queue = options.queue.unwrap_or_else(|| "logs".into());
+        if queue.is_empty() {
+            return Err(ConfigError::Value("--queue: a queue needs a name".into()));
+        }
+        let data = options.data.unwrap_or_else(|| "log-data".into());
+        Ok(Config { data, redis, queue, listen, allow_host: options.allow_host })
+    }
+}
+
+fn read(path: &Path) -> Result<Options, ConfigError> {
+    let name = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: name(), source })?;
+    toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: name(), source: Box::new(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn config(arguments: &[&str]) -> Result<Config, String> {
+        let arguments = ["log-server"].iter().chain(arguments);
+        let line = CommandLine::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        line.config().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log-server.toml");
+        std::fs::write(&path, "queue = \"from-file\"\nlisten = \"127.0.0.1:9000\"\n").unwrap();
+        let file = path.to_str().unwrap();
+        let found = config(&["--config", file, "--listen", "127.0.0.1:9001"]).unwrap();
+        assert_eq!((&*found.queue, found.listen.port()), ("from-file", 9001));
+        assert_eq!((found.data.to_str(), &found.redis), (Some("log-data"), &Redis::Auto));
+        assert_eq!(config(&["serve", "--config", file, "--queue", "q"]).unwrap().queue, "q");
+        assert_eq!(config(&["--queue", "q", "serve", "--config", file]).unwrap().listen.port(), 9000);
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_named_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log-server.toml");
+        std::fs::write(&path, "queue = \"q\"\nlissten = \"127.0.0.1:9000\"\n").unwrap();
+        let error = config(&["--config", path.to_str().unwrap()]).unwrap_err();
+        assert!(error.contains("line 2") && error.contains("lissten"), "{error}");
+        assert!(config(&["--config", "/nowhere.toml"]).unwrap_err().contains("/nowhere.toml"));
+    }
+
+    #[test]
+    fn an_address_others_reach_is_refused_unless_asked_for_by_its_long_name() {
+        let error = config(&["--listen", "0.0.0.0:7080"]).unwrap_err();
+        assert!(error.contains("--insecure-no-auth"), "{error}");
+        assert!(config(&["--listen", "0.0.0.0:7080", "--insecure-no-auth"]).is_ok());
+        assert!(config(&["--listen", "[::1]:7080"]).is_ok());
+    }
+
+    #[test]
+    fn every_option_stands_in_the_readme_with_its_variable_and_default() {
+        let readme = include_str!("../../README.md");
+        let command = CommandLine::command();
+        for argument in command.get_arguments().filter(|argument| argument.get_long() != Some("help")) {
+            let Some(long) = argument.get_long().filter(|long| *long != "version") else { continue };
+            let variable = argument.get_env().and_then(|env| env.to_str()).expect("every option has a variable");
+            let row = readme.lines().find(|line| line.contains(&format!("`--{long}")));
+            let row = row.unwrap_or_else(|| panic!("--{long} is not in the README"));
+            assert!(row.contains(variable), "{variable} is not in the README's row of --{long}: {row}");
+            let help = argument.get_help().expect("every option is described").to_string();
+            if let Some((_, default)) = help.split_once("[default: ") {
+                let default = default.trim_end_matches(']');
+                assert!(row.contains(&format!("`{default}`")), "the default {default} of --{long} is not in: {row}");
+            }
+        }
+    }
+}

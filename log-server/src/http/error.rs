@@ -1,0 +1,99 @@
+//! The one place where errors become status codes: JSON `{"error", "at"?, "hint"?}`.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::search::SearchError;
+use crate::store::StoreError;
+
+/// Why a request was not answered.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// The request makes no sense.
+    BadRequest(String),
+    /// It names a host that is not ours.
+    ForeignHost,
+    /// Another site's page made it.
+    ForeignPage,
+    /// There is no such thing.
+    NotFound,
+    /// The search could not be done.
+    Search(SearchError),
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> ApiError {
+        ApiError::Search(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, body) = match self {
+            ApiError::BadRequest(why) => (StatusCode::BAD_REQUEST, json!({ "error": why })),
+            ApiError::ForeignHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                json!({ "error": "this server does not answer to that host name",
+                        "hint": "start it with --allow-host NAME to let it" }),
+            ),
+            ApiError::ForeignPage => {
+                (StatusCode::FORBIDDEN, json!({ "error": "another site's page may not ask this server" }))
+            }
+            ApiError::NotFound => (StatusCode::NOT_FOUND, json!({ "error": "there is nothing at this address" })),
+            ApiError::Search(error) => search(&error),
+        };
+        (status, Json(body)).into_response()
+    }
+}
+
+fn search(error: &SearchError) -> (StatusCode, serde_json::Value) {
+    let plain = json!({ "error": error.to_string() });
+    match error {
+        SearchError::BadParameter { .. } => (StatusCode::BAD_REQUEST, plain),
+        SearchError::BadQuery(shown) => {
+            (StatusCode::BAD_REQUEST, serde_json::to_value(shown).expect("an error serialises without I/O"))
+        }
+        SearchError::Busy => (StatusCode::TOO_MANY_REQUESTS, plain),
+        SearchError::Store(error) => match error {
+            StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, plain),
+            StoreError::Failed(_)
+            | StoreError::Full
+            | StoreError::InUse(_)
+            | StoreError::Reused { .. }
+            | StoreError::Unusable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, plain),
+        },
+    }
+}
+
+pub(super) async fn not_found() -> ApiError {
+    ApiError::NotFound
+}
+
+pub(super) async fn method_not_allowed() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": "only GET is answered here" }))).into_response()
+}
+
+/// The hook has printed what happened; the client learns only that something did.
+pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": "the server failed; its log says why" })))
+        .into_response()
+}
+
+/// Query parameters; what is wrong with them is told as JSON too.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = axum::extract::Query::from_request_parts(parts, state).await;
+        query.map(|axum::extract::Query(params)| Query(params)).map_err(|error| ApiError::BadRequest(error.body_text()))
+    }
+}

@@ -1,0 +1,94 @@
+//! The HTTP side: the search page and the API it uses. Every route is on one line of [`router`].
+//!
+//! Answers only hosts it was told of and only pages of its own origin ([`guard`]); every error becomes a status code
+//! in [`error`] and nowhere else. Knows nothing of SQL or Redis.
+
+mod guard;
+mod search;
+mod tail;
+mod page;
+mod health;
+mod error;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use hyper_util::rt::TokioTimer;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use crate::search::Searcher;
+use crate::store::Store;
+
+pub(crate) use guard::AllowedHosts;
+
+/// How long a client may take to send a request's header.
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+/// Bytes of a request's header.
+const HEADER_BYTES: usize = 32 * 1024;
+/// How long open requests may go on when the server stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    /// Answers searches.
+    pub(crate) searcher: Searcher,
+    /// Follows what is appended.
+    pub(crate) store: Store,
+    /// Whether records can arrive.
+    pub(crate) ingest_ready: watch::Receiver<bool>,
+    /// Who may be named in a request's `Host`.
+    pub(crate) hosts: Arc<AllowedHosts>,
+    /// Ends the answers that never end.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves until `state.stop`, then lets open requests end.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub(crate) async fn serve(listener: TcpListener, state: AppState) -> std::io::Result<()> {
+    let handle = axum_server::Handle::<SocketAddr>::new();
+    let stop = state.stop.clone();
+    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(HEADER_BYTES);
+    let served = server.serve(router(state).into_make_service());
+    tokio::pin!(served);
+    tokio::select! {
+        ended = &mut served => ended,
+        () = stop.cancelled() => {
+            handle.graceful_shutdown(Some(DRAIN_LIMIT));
+            served.await
+        }
+    }
+}
+
+/// Every route.
+pub(crate) fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/assets/{*path}", get(page::asset))
+        .route("/api/search", get(search::search))
+        .route("/api/histogram", get(search::histogram))
+        .route("/api/tail", get(tail::tail))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        // Event streams are left uncompressed by the default predicate: compressed, they would come in lumps.
+        .layer(CompressionLayer::new())
+        .layer(axum::middleware::from_fn_with_state(state.clone(), guard::guard))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .with_state(state)
+}

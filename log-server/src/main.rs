@@ -1,0 +1,83 @@
+//! The `log-server` binary: reads the configuration, runs the server, and turns what went wrong into an exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use log_server::Running;
+use log_server::config::CommandLine;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// `EX_CONFIG` of sysexits: supervisors need not try again.
+const BAD_CONFIGURATION: u8 = 78;
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let filter = EnvFilter::try_from_env("LOG_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rpc=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = match line.config() {
+        Ok(config) => config,
+        Err(error) => return complain(&error.into(), BAD_CONFIGURATION),
+    };
+    let data = config.data.display().to_string();
+    let queue = config.queue.clone();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("log-server").build();
+    let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let stop = stopped()?;
+            log_server::run(config, stop, |running| greet(running, &data, &queue)).await
+        })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+/// Tells how to use what has just been started.
+fn greet(running: &Running, data: &str, queue: &str) {
+    let Running { page, redis, redis_origin } = running;
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; that is no reason to stop.
+    let _ = writeln!(
+        out,
+        "log-server {}\n  page      {page}\n  redis     {} ({redis_origin}), queue {queue}\n  services  \
+         LOG_LAYER_REDIS_URL={}\n  data      {data}\nCtrl-C stops it.",
+        env!("CARGO_PKG_VERSION"),
+        without_password(redis),
+        without_password(redis),
+    );
+    let _ = out.flush();
+}
+
+/// The address with its password hidden: what is printed ends up in other people's logs.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}"),
+        None => url.to_owned(),
+    }
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM; a second one ends the process at once.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping; once more stops at once");
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::process::exit(130);
+        });
+    })
+}
+
+fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
+    // With stderr closed there is nowhere left to say it.
+    let _ = writeln!(std::io::stderr(), "log-server: {error:#}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,6 @@
+//! What the language promises: how texts are read, what is found, and that looking agrees with a naive oracle.
+
+mod reading;
+mod matching;
+mod random;
+mod oracle;

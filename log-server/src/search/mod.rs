@@ -1,0 +1,146 @@
+//! Questions as they come from outside, and answers as they go out: the same over HTTP and over RPC.
+//!
+//! Parameters are parsed here, once; the store gets a filter, a range and a budget. Bounded: so many queries at once,
+//! so long each. Knows nothing of sockets or status codes.
+
+mod params;
+mod answer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::query::{self, Query};
+use crate::store::{Budget, Histogram, Search, Store, StoreError};
+
+pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
+pub use params::{HistogramParams, SearchParams};
+
+/// Queries that run at once; they are bound by the processor, so more would only make each slower.
+const AT_ONCE: usize = 4;
+/// How long a query may run before it answers with what it has.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How long a query may wait for its turn.
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Answers questions about one store. Cheap to clone.
+#[derive(Clone)]
+pub struct Searcher {
+    store: Store,
+    turns: Arc<Semaphore>,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// A parameter cannot be understood.
+    #[error("{name}: {why}")]
+    BadParameter {
+        /// Which one.
+        name: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The query does not parse and was not to be searched as text.
+    #[error("{}", .0.error)]
+    BadQuery(ShownError),
+    /// Too many queries are running.
+    #[error("too many queries at once; try again in a moment")]
+    Busy,
+    /// The store cannot answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Searcher {
+    /// Answers from `store`.
+    pub fn new(store: Store) -> Searcher {
+        Searcher { store, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// The newest records that match. Dropping the future cancels the query.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn search(&self, params: &SearchParams) -> Result<SearchAnswer, SearchError> {
+        let (asked, range) = (params.asked()?, params.range()?);
+        let (after, limit) = (params.cursor()?, params.limit()?);
+        let started = Instant::now();
+        let store = self.store.clone();
+        self.run(move |budget| {
+            let page = store.search(&Search { filter: &asked.query.filter, range, after, limit, budget })?;
+            Ok(SearchAnswer::new(page, asked, started.elapsed()))
+        })
+        .await
+    }
+
+    /// How many records match, over time. Dropping the future cancels the query.
+    ///
+    /// # Errors
+    /// [`SearchError`].
+    pub async fn histogram(&self, params: &HistogramParams) -> Result<HistogramAnswer, SearchError> {
+        let (asked, range, buckets) = (params.asked()?, params.range()?, params.buckets()?);
+        let started = Instant::now();
+        let store = self.store.clone();
+        self.run(move |budget| {
+            let counted = store.histogram(&Histogram { filter: &asked.query.filter, range, buckets, budget })?;
+            Ok(HistogramAnswer::new(&counted, asked, started.elapsed()))
+        })
+        .await
+    }
+
+    /// Runs a query on a thread of its own when its turn comes.
+    async fn run<A: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Budget) -> Result<A, SearchError> + Send + 'static,
+    ) -> Result<A, SearchError> {
+        let turn = tokio::time::timeout(WAIT_LIMIT, self.turns.clone().acquire_owned());
+        let turn = turn.await.map_err(|_| SearchError::Busy)?.expect("the semaphore is never closed");
+        let budget = Arc::new(Budget::until(Instant::now() + TIME_LIMIT));
+        let cancel = CancelOnDrop(budget.clone());
+        let answer = tokio::task::spawn_blocking(move || {
+            // The turn ends with the work, not with the caller's interest in it.
+            let _turn = turn;
+            query(&budget)
+        });
+        let answer = answer.await.unwrap_or_else(|error| {
+            Err(SearchError::Store(StoreError::Failed(format!("the query ended early: {error}"))))
+        });
+        drop(cancel);
+        answer
+    }
+}
+
+struct CancelOnDrop(Arc<Budget>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A query as it will be searched, and how it came to be.
+struct Asked {
+    query: Query,
+    as_text: bool,
+    error: Option<ShownError>,
+}
+
+/// How the text of a query is to be understood: as a query if it is one, unless `kind` insists.
+fn asked(q: &str, kind: Option<&str>) -> Result<Asked, SearchError> {
+    match kind {
+        None => {
+            let query::Reading { query, as_text, error } = query::read(q);
+            Ok(Asked { query, as_text, error: error.map(|error| ShownError::new(&error, q)) })
+        }
+        Some("text") => Ok(Asked { query: Query::text(q), as_text: true, error: None }),
+        Some("query") => {
+            let query = query::parse(q).map_err(|error| SearchError::BadQuery(ShownError::new(&error, q)))?;
+            Ok(Asked { query, as_text: false, error: None })
+        }
+        Some(other) => {
+            Err(SearchError::BadParameter { name: "as", why: format!("expected text or query, found {other:?}") })
+        }
+    }
+}

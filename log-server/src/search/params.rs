@@ -1,0 +1,202 @@
+//! The parameters of a question. All come as text, or as numbers where JSON writes them so.
+
+use std::fmt;
+use std::time::Duration;
+
+use log_record::Timestamp;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+use super::{Asked, SearchError, asked};
+use crate::store::{Cursor, TimeRange};
+
+/// Records in an answer unless said otherwise.
+const LIMIT: usize = 100;
+/// Records in one answer at most; the next page brings more.
+const LIMIT_MOST: usize = 10_000;
+/// Buckets in a histogram unless said otherwise; about what a page is wide.
+const BUCKETS: usize = 60;
+const BUCKETS_MOST: usize = 1_000;
+
+/// Parameters of a search.
+#[derive(Debug, Default, Deserialize)]
+pub struct SearchParams {
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    limit: Option<Text>,
+    cursor: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// Parameters of a histogram.
+#[derive(Debug, Default, Deserialize)]
+pub struct HistogramParams {
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    buckets: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// A text; a number is taken as JSON writes it.
+#[derive(Debug)]
+struct Text(String);
+
+impl SearchParams {
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from), text(&self.to))
+    }
+
+    pub(super) fn limit(&self) -> Result<usize, SearchError> {
+        count("limit", text(&self.limit), LIMIT, LIMIT_MOST)
+    }
+
+    pub(super) fn cursor(&self) -> Result<Option<Cursor>, SearchError> {
+        let cursor = text(&self.cursor).map(str::parse::<Cursor>).transpose();
+        cursor.map_err(|error| SearchError::BadParameter { name: "cursor", why: error.to_string() })
+    }
+}
+
+impl HistogramParams {
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from), text(&self.to))
+    }
+
+    pub(super) fn buckets(&self) -> Result<usize, SearchError> {
+        count("buckets", text(&self.buckets), BUCKETS, BUCKETS_MOST)
+    }
+}
+
+/// What was given; an empty text is nothing.
+fn text(given: &Option<Text>) -> Option<&str> {
+    given.as_ref().map(|text| text.0.as_str()).filter(|text| !text.is_empty())
+}
+
+fn count(name: &'static str, given: Option<&str>, default: usize, most: usize) -> Result<usize, SearchError> {
+    let Some(given) = given else { return Ok(default) };
+    match given.parse() {
+        Ok(0) | Err(_) => {
+            Err(SearchError::BadParameter { name, why: format!("expected a number from 1 to {most}, found {given:?}") })
+        }
+        Ok(number) => Ok(most.min(number)),
+    }
+}
+
+fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, SearchError> {
+    let now = Timestamp::now();
+    let range = TimeRange {
+        from: from.map_or(Ok(Timestamp::MIN), |text| moment("from", text, now))?,
+        to: to.map_or(Ok(Timestamp::MAX), |text| moment("to", text, now))?,
+    };
+    if range.to < range.from {
+        return Err(SearchError::BadParameter { name: "to", why: "it is before `from`".into() });
+    }
+    Ok(range)
+}
+
+/// RFC 3339, nanoseconds since 1970, `now`, or so long before now: `-15m`, `-1h`, `-7d`.
+fn moment(name: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, SearchError> {
+    let known = match text {
+        "now" => Some(now),
+        _ => ago(text).map(|ago| now.before(ago)).or_else(|| text.parse().map(Timestamp::from_nanos).ok()),
+    };
+    known.or_else(|| text.parse().ok()).ok_or_else(|| SearchError::BadParameter {
+        name,
+        why: format!("expected a time such as 2026-01-31T08:00:00Z, -15m, -1h, -7d or now, found {text:?}"),
+    })
+}
+
+/// `-` then a number and one of `ms s m h d w`. Months are not accepted: `m` is a minute.
+fn ago(text: &str) -> Option<Duration> {
+    let text = text.strip_prefix('-')?;
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match &text[digits..] {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    number.checked_mul(unit).map(Duration::from_secs)
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a number")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, seconds_ago: Option<i64>) {
+        let now = Timestamp::from_nanos(1_790_000_000_000_000_000);
+        let found = moment("from", text, now).ok().map(|time| (now.as_nanos() - time.as_nanos()) / 1_000_000_000);
+        assert_eq!(found, seconds_ago, "{text:?}");
+    }
+
+    #[test]
+    fn moments_are_read_in_every_documented_form() {
+        check("now", Some(0));
+        check("-90s", Some(90));
+        check("-15m", Some(900));
+        check("-1h", Some(3_600));
+        check("-7d", Some(604_800));
+        check("-2w", Some(1_209_600));
+        check("1789999999000000000", Some(1));
+        check("2026-09-21T14:13:10Z", Some(10));
+        check("2026-09-21T16:13:10+02:00", Some(10));
+        for wrong in ["1h", "-1", "-h", "-1y", "-1M", "yesterday", "-99999999999999999999s", "2026-13-01T00:00:00Z"] {
+            check(wrong, if wrong == "-1" { Some(1_790_000_000) } else { None });
+        }
+    }
+
+    #[test]
+    fn counts_are_bounded_and_named_when_wrong() {
+        let limit = |text: &str| count("limit", Some(text), LIMIT, LIMIT_MOST);
+        assert_eq!(count("limit", None, LIMIT, LIMIT_MOST).unwrap(), 100);
+        assert_eq!(limit("7").unwrap(), 7);
+        assert_eq!(limit("1000000000").unwrap(), 10_000);
+        for wrong in ["0", "-1", "1e3", "ten", "18446744073709551616"] {
+            assert!(limit(wrong).unwrap_err().to_string().starts_with("limit: expected"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_reversed_range_is_refused() {
+        assert!(range(Some("now"), Some("-1h")).is_err());
+        assert_eq!(range(None, None).unwrap(), TimeRange::ALL);
+    }
+}

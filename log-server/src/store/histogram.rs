@@ -1,0 +1,176 @@
+//! Counting the records that match, over time and per level.
+
+use std::time::Duration;
+
+use log_record::{Level, Timestamp};
+
+use crate::query::{Filter, Scratch};
+
+use super::search::{Budget, Partial};
+use super::tail::Tail;
+use super::{StoreError, TimeRange};
+
+/// What to count.
+pub struct Histogram<'a> {
+    /// Which records.
+    pub filter: &'a Filter,
+    /// Of which time; an open end is closed by the oldest or newest stored record.
+    pub range: TimeRange,
+    /// About how many buckets; the step is rounded up to one that people read easily. Not 0.
+    pub buckets: usize,
+    /// How long it may take.
+    pub budget: &'a Budget,
+}
+
+/// The counts.
+#[derive(Debug)]
+pub struct Histogrammed {
+    /// What was covered; whole buckets.
+    pub range: TimeRange,
+    /// The width of a bucket.
+    pub step: Duration,
+    /// The buckets that have records, oldest first.
+    pub buckets: Vec<Bucket>,
+    /// Records counted, all buckets together.
+    pub total: u64,
+    /// Records looked at.
+    pub scanned: u64,
+    /// Whether records may be missing.
+    pub partial: Option<Partial>,
+}
+
+/// The records of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its first moment.
+    pub start: Timestamp,
+    /// How many, by [`Level`] as index.
+    pub counts: [u64; Level::ALL.len()],
+}
+
+pub(super) fn run(tail: &Tail, histogram: &Histogram<'_>) -> Result<Histogrammed, StoreError> {
+    let mut entries = tail.entries();
+    entries.retain(|entry| histogram.range.touches(entry.earliest, entry.latest));
+    let range = closed(
+        histogram.range,
+        entries.iter().map(|entry| entry.earliest).min(),
+        entries.iter().map(|entry| entry.latest).max(),
+    );
+    let step = step(range, histogram.buckets);
+    let first = range.from.as_nanos().div_euclid(step);
+    let last = range.to.as_nanos().saturating_sub(1).div_euclid(step);
+    let length = usize::try_from(last - first + 1).expect("the step bounds the number of buckets");
+    let mut counts = vec![[0; Level::ALL.len()]; length];
+    let mut scratch = Scratch::default();
+    let (mut total, mut scanned, mut partial) = (0, 0, None);
+    for entry in entries.iter().rev() {
+        partial = histogram.budget.spent();
+        if partial.is_some() {
+            break;
+        }
+        let batch = tail.decode(entry)?;
+        for record in &batch.records {
+            if !range.holds(record.time) {
+                continue;
+            }
+            scanned += 1;
+            if histogram.filter.matches(record, &batch.source, &mut scratch) {
+                let index = usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
+                counts[index][record.level() as usize] += 1;
+                total += 1;
+            }
+        }
+    }
+    let start = |index: i64| Timestamp::from_nanos((first + index).saturating_mul(step));
+    let buckets = (0..).zip(counts).filter(|(_, counts)| counts.iter().any(|count| *count > 0));
+    Ok(Histogrammed {
+        buckets: buckets.map(|(index, counts)| Bucket { start: start(index), counts }).collect(),
+        range: TimeRange { from: start(0), to: start(last - first + 1) },
+        step: Duration::from_nanos(step.unsigned_abs()),
+        total,
+        scanned,
+        partial,
+    })
+}
+
+/// The range with its open ends closed by what is stored.
+fn closed(range: TimeRange, earliest: Option<Timestamp>, latest: Option<Timestamp>) -> TimeRange {
+    let now = Timestamp::now();
+    let from = if range.from == Timestamp::MIN { earliest.unwrap_or(now) } else { range.from };
+    let after_latest = latest.unwrap_or(now).after(Duration::from_nanos(1));
+    let to = if range.to == Timestamp::MAX { after_latest } else { range.to };
+    TimeRange { from, to: to.max(from.after(Duration::from_nanos(1))) }
+}
+
+/// The narrowest step of a clock face that needs no more than `buckets` buckets (one more when the range does not begin
+/// on a step).
+fn step(range: TimeRange, buckets: usize) -> i64 {
+    const MS: i64 = 1_000_000;
+    const SECOND: i64 = 1_000 * MS;
+    const HOUR: i64 = 3_600 * SECOND;
+    const DAY: i64 = 24 * HOUR;
+    const STEPS: [i64; 29] = [
+        MS,
+        2 * MS,
+        5 * MS,
+        10 * MS,
+        20 * MS,
+        50 * MS,
+        100 * MS,
+        200 * MS,
+        500 * MS,
+        SECOND,
+        2 * SECOND,
+        5 * SECOND,
+        10 * SECOND,
+        15 * SECOND,
+        30 * SECOND,
+        60 * SECOND,
+        120 * SECOND,
+        300 * SECOND,
+        600 * SECOND,
+        900 * SECOND,
+        1_800 * SECOND,
+        HOUR,
+        2 * HOUR,
+        3 * HOUR,
+        6 * HOUR,
+        12 * HOUR,
+        DAY,
+        7 * DAY,
+        30 * DAY,
+    ];
+    let span = i128::from(range.to.as_nanos()) - i128::from(range.from.as_nanos());
+    let least = span.div_euclid(i128::try_from(buckets.max(1)).expect("a usize fits")) + 1;
+    let known = STEPS.into_iter().find(|step| i128::from(*step) >= least - 1);
+    // Beyond that, whole days.
+    known.unwrap_or_else(|| i64::try_from((least / i128::from(DAY) + 1) * i128::from(DAY)).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(span: Duration, buckets: usize, expected: Duration) {
+        let range = TimeRange { from: Timestamp::default(), to: Timestamp::default().after(span) };
+        assert_eq!(Duration::from_nanos(step(range, buckets).unsigned_abs()), expected, "{span:?} in {buckets}");
+    }
+
+    #[test]
+    fn steps_are_those_of_a_clock_and_no_finer_than_asked() {
+        let seconds = Duration::from_secs;
+        check(seconds(3_600), 60, seconds(60));
+        check(seconds(3_600), 59, seconds(120));
+        check(seconds(900), 60, seconds(15));
+        check(seconds(86_400 * 365), 60, seconds(7 * 86_400));
+        check(Duration::from_nanos(1), 60, Duration::from_millis(1));
+        check(seconds(86_400 * 365 * 200), 10, seconds(7_301 * 86_400));
+    }
+
+    #[test]
+    fn the_widest_range_has_no_more_buckets_than_asked_and_one() {
+        let step = step(TimeRange::ALL, 100);
+        assert!(i64::MAX / step - i64::MIN / step <= 101, "{step}");
+    }
+}

@@ -1,0 +1,222 @@
+//! What crosses Redis: a request on its way to a server and the reply on its way back. Arguments and results stay
+//! JSON text here; only who knows their type decodes them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{RawArgs, code};
+
+/// The largest request that a client sends and a server accepts unless told otherwise. A list element is read
+/// whole, so this times the concurrency bounds a server's memory.
+pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
+
+/// A request as a server receives it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Request<'a> {
+    pub(crate) id: RequestId,
+    /// Empty if missing, which is the name of no method.
+    #[serde(borrow, default)]
+    pub(crate) name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) args: &'a RawValue,
+    #[serde(borrow)]
+    pub(crate) kwargs: &'a RawValue,
+    #[serde(default)]
+    pub(crate) meta: Option<Meta>,
+}
+
+/// What is left of a malformed request when it can at least be answered.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answerable<'a> {
+    pub(crate) id: RequestId,
+    #[serde(borrow, default)]
+    meta: Option<&'a RawValue>,
+}
+
+impl Answerable<'_> {
+    /// The meta object, if that part is well-formed.
+    pub(crate) fn meta(&self) -> Meta {
+        self.meta
+            .and_then(|meta| serde_json::from_str(meta.get()).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// A request's id. It becomes part of a Redis key, so it is either short and of harmless characters, or a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RequestId {
+    Number(i64),
+    Text(TextId),
+}
+
+/// Holds `[0-9A-Za-z_-]{1,64}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct TextId(String);
+
+impl TryFrom<String> for TextId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if (1..=64).contains(&id.len()) && id.bytes().all(harmless) {
+            Ok(Self(id))
+        } else {
+            Err("not a request id")
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(id) => id.fmt(f),
+            Self::Text(TextId(id)) => id.fmt(f),
+        }
+    }
+}
+
+/// What we add to a request. A Python server does not look at it, and keys we do not know are ignored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Meta {
+    /// The version of this object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) v: Option<u32>,
+    /// The inbox to reply to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_to: Option<String>,
+    /// When the caller stops waiting, in milliseconds since the epoch by the clock of Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deadline: Option<i64>,
+    /// Whether nobody waits for a reply.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tracestate: Option<String>,
+}
+
+/// The text of a request. All four keys of `asyncredisrpc` are always there: a missing one ends a Python server.
+pub(crate) fn request(id: &str, name: &str, RawArgs { args, kwargs }: &RawArgs, meta: &Meta) -> String {
+    let name = serde_json::to_string(name).expect("a string can be written as JSON");
+    let meta = serde_json::to_string(meta).expect("strings and numbers can be written as JSON");
+    format!(r#"{{"id":"{id}","name":{name},"args":{args},"kwargs":{kwargs},"meta":{meta}}}"#)
+}
+
+/// A reply as a client receives it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reply {
+    /// Present in an inbox, where it tells which call this is for.
+    #[serde(default)]
+    pub(crate) id: Option<RequestId>,
+    #[serde(rename = "error")]
+    pub(crate) code: i64,
+    pub(crate) result: Box<RawValue>,
+}
+
+/// The text of a reply; the id only where it tells something, because the list's name tells it to Python.
+pub(crate) fn reply(id: Option<&RequestId>, outcome: Result<&RawValue, (i64, &RawValue)>) -> String {
+    let (code, result) = outcome.map_or_else(|fault| fault, |result| (code::OK, result));
+    let id = id.map_or_else(String::new, |id| match id {
+        RequestId::Number(id) => format!(r#""id":{id},"#),
+        RequestId::Text(TextId(id)) => format!(r#""id":"{id}","#),
+    });
+    format!(r#"{{{id}"error":{code},"result":{result}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn id_is_valid(id: &str, expected: bool) {
+        assert_eq!(serde_json::from_str::<RequestId>(id).is_ok(), expected, "{id}");
+    }
+
+    #[test]
+    fn an_id_is_harmless_in_a_key_name() {
+        for id in [
+            r#""a""#,
+            r#""0-9_Z""#,
+            "7",
+            "-7",
+            &format!("{:?}", "x".repeat(64)),
+        ] {
+            id_is_valid(id, true);
+        }
+        for id in [
+            r#""""#,
+            r#""a:b""#,
+            r#""é""#,
+            r#""a\nb""#,
+            r#""*""#,
+            "null",
+            "1.5",
+            "{}",
+            "1e400",
+            &"9".repeat(30),
+        ] {
+            id_is_valid(id, false);
+        }
+        id_is_valid(&format!("{:?}", "x".repeat(65)), false);
+    }
+
+    #[test]
+    fn a_request_is_read_back_as_it_was_written() {
+        let args = RawArgs {
+            args: r#"[ 1, "é" ]"#.into(),
+            kwargs: r#"{"y": 1180591620717411303424}"#.into(),
+        };
+        let meta = Meta {
+            deadline: Some(5),
+            traceparent: Some("00-1-2-01".into()),
+            ..Meta::default()
+        };
+        let text = request("a-1", "sum\"", &args, &meta);
+        let request: Request<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (request.id.to_string().as_str(), &*request.name),
+            ("a-1", "sum\"")
+        );
+        assert_eq!(
+            (request.args.get(), request.kwargs.get()),
+            (args.args.as_str(), args.kwargs.as_str())
+        );
+        let meta = request.meta.unwrap();
+        assert_eq!(
+            (meta.deadline, meta.notify, meta.traceparent.as_deref()),
+            (Some(5), false, Some("00-1-2-01"))
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored() {
+        let text = r#"{"id":"a","name":"f","args":[],"kwargs":{},"meta":{"rid":1,"notify":true},"more":[]}"#;
+        assert!(
+            serde_json::from_str::<Request<'_>>(text)
+                .unwrap()
+                .meta
+                .unwrap()
+                .notify
+        );
+    }
+
+    #[test]
+    fn an_unknown_call_is_answered_as_python_answers() {
+        let null = serde_json::from_str::<&RawValue>("null").unwrap();
+        assert_eq!(
+            reply(None, Err((code::UNKNOWN_REMOTE_CALL, null))),
+            r#"{"error":1,"result":null}"#
+        );
+        assert_eq!(
+            reply(Some(&RequestId::Number(7)), Ok(null)),
+            r#"{"id":7,"error":0,"result":null}"#
+        );
+    }
+}

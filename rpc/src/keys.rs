@@ -1,0 +1,122 @@
+//! The names of the Redis keys of one queue. Nobody else builds a key name.
+//!
+//! Requests and replies have the names that `asyncredisrpc` fixed. Everything of ours begins with the queue's
+//! hash tag, so that it lies in the same cluster slot as the queue and no queue name can collide with it.
+
+use crate::Error;
+
+const PREFIX: &str = "asyncredisrpc:";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    queue: String,
+    own: String,
+}
+
+impl Keys {
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an empty name and for one with a stray brace, whose cluster slot no tag could name.
+    pub(crate) fn new(queue: &str) -> Result<Self, Error> {
+        let name = format!("{PREFIX}{queue}");
+        let own = match (queue.is_empty(), hash_tag(queue)) {
+            (true, _) => return Err(Error::Config("the queue's name is empty".to_owned())),
+            // Queues may share a tag, so the name must follow it.
+            (false, Some(tag)) => format!("{{{tag}}}:{name}"),
+            (false, None) if queue.contains(['{', '}']) => {
+                return Err(Error::Config(format!(
+                    "the queue's name {queue:?} has a brace outside of a hash tag"
+                )));
+            }
+            (false, None) => format!("{{{name}}}"),
+        };
+        Ok(Self { queue: name, own })
+    }
+
+    /// List of requests.
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// List with the reply for a caller that gave no inbox.
+    pub(crate) fn reply(&self, id: impl std::fmt::Display) -> String {
+        format!("{}:{id}", self.queue)
+    }
+
+    /// List with all replies for one client.
+    pub(crate) fn inbox(&self, client: &str) -> String {
+        format!("{}{client}", self.inboxes())
+    }
+
+    /// What every inbox's name begins with.
+    pub(crate) fn inboxes(&self) -> String {
+        format!("{}:inbox:", self.own)
+    }
+
+    /// List with the one request that a worker has in this slot.
+    pub(crate) fn slot(&self, worker: &str, slot: u64) -> String {
+        format!("{}:w:{worker}:{slot}", self.own)
+    }
+
+    /// Text that expires when the worker no longer renews it.
+    pub(crate) fn heartbeat(&self, worker: &str) -> String {
+        format!("{}:hb:{worker}", self.own)
+    }
+
+    /// Hash from worker to what is needed to find its slots.
+    pub(crate) fn workers(&self) -> String {
+        format!("{}:workers", self.own)
+    }
+
+    /// List of dead letters.
+    pub(crate) fn dead(&self) -> String {
+        format!("{}:dead", self.own)
+    }
+}
+
+/// What Redis Cluster hashes instead of the whole name: the text between the first `{` and the `}` after it.
+fn hash_tag(name: &str) -> Option<&str> {
+    let (tag, _) = name.split_once('{')?.1.split_once('}')?;
+    (!tag.is_empty()).then_some(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(queue: &str, reply: &str, slot: &str) {
+        let keys = Keys::new(queue).unwrap();
+        assert_eq!(
+            (keys.reply("7").as_str(), keys.slot("w", 3).as_str()),
+            (reply, slot)
+        );
+        let tag = hash_tag(keys.queue()).unwrap_or(keys.queue());
+        for key in [
+            keys.slot("w", 3),
+            keys.inbox("c"),
+            keys.heartbeat("w"),
+            keys.workers(),
+            keys.dead(),
+        ] {
+            assert_eq!(
+                hash_tag(&key),
+                Some(tag),
+                "{key} lies in another cluster slot than the queue"
+            );
+        }
+    }
+
+    #[test]
+    fn our_keys_lie_in_the_cluster_slot_of_the_queue() {
+        check("math", "asyncredisrpc:math:7", "{asyncredisrpc:math}:w:w:3");
+        check("{a}b", "asyncredisrpc:{a}b:7", "{a}:asyncredisrpc:{a}b:w:w:3");
+    }
+
+    #[test]
+    fn a_queue_name_that_no_tag_can_follow_is_refused() {
+        for queue in ["", "a{", "a}", "{}", "}{"] {
+            assert!(matches!(Keys::new(queue), Err(Error::Config(_))), "{queue:?}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Both ways with the Python package.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rpc::{Client, Error, Fault, Kw, Server};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::python::Python;
+use crate::redis_server::{PATIENCE, Redis};
+
+const PYTHON_SERVER: &str = r"
+import sys, time
+from asyncredisrpc.server import AsyncServer
+server = AsyncServer('math', '127.0.0.1', int(sys.argv[1]))
+
+@server.task
+async def sum(x, y=0):
+    return x + y
+
+@server.task
+async def echo(value):
+    return value
+
+@server.task
+async def who():
+    time.sleep(0.001)
+    return 'python'
+
+@server.task
+async def nan():
+    return [float('nan'), float('-inf')]
+
+@server.task
+async def surrogate():
+    return 'a\ud800b'
+
+@server.on_server_start
+async def started():
+    print('true', flush=True)
+
+server.run()
+";
+
+const PYTHON_CLIENT: &str = r"
+import asyncio, json, sys
+from asyncredisrpc.client import AsyncClient
+
+async def main():
+    client = AsyncClient('math', '127.0.0.1', int(sys.argv[1]))
+    await client.connect()
+    async def show(name, *args, **kwargs):
+        print(json.dumps(await client.call(name, *args, **kwargs)), flush=True)
+    await show('sum', 14, 3)
+    await show('sum', 14, y=3)
+    await show('sum', y=3, x=14)
+    await show('sum', 14)
+    await show('nothing', 1)
+    await show('on_server_start')
+    await show('echo', 'Grüße 登录 \U0001f600 \n\x00')
+    await show('echo', float('nan'))
+    await show('echo', [float('inf'), float('-inf'), '\ud800'])
+    await show('fail')
+    await show('sum', 1, 2, 3)
+    replies = await asyncio.gather(*(client.call('sum', i, i) for i in range(200)))
+    print(json.dumps(replies == [(0, 2 * i) for i in range(200)]), flush=True)
+
+asyncio.run(main())
+";
+
+#[derive(Deserialize, Serialize)]
+struct Sum {
+    x: i64,
+    #[serde(default)]
+    y: i64,
+}
+
+async fn sum(terms: Sum) -> Result<i64, Fault> {
+    Ok(terms.x + terms.y)
+}
+
+async fn echo(value: Value) -> Result<Value, Fault> {
+    Ok(value)
+}
+
+async fn fail(_: ()) -> Result<(), Fault> {
+    Err(Fault::app(123, "no"))
+}
+
+async fn rust_server(
+    redis: &Redis,
+    stop: &CancellationToken,
+) -> tokio::task::JoinHandle<Result<rpc::Report, Error>> {
+    let who = |_: ()| async { Ok::<_, Fault>("rust") };
+    let server = Server::builder("math").redis(redis.url());
+    let server = server
+        .method("sum", sum)
+        .method("echo", echo)
+        .method("fail", fail)
+        .method("who", who)
+        .build()
+        .unwrap();
+    let ready = server.ready();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    assert!(ready.await);
+    serving
+}
+
+async fn python_server(redis: &Redis) -> Python {
+    let mut python = Python::run(redis, PYTHON_SERVER);
+    assert_eq!(python.line().await, json!(true));
+    python
+}
+
+fn client(redis: &Redis) -> Client {
+    Client::builder("math")
+        .redis(redis.url())
+        .timeout(PATIENCE)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_python_client_is_served() {
+    let redis = Redis::start().await;
+    let _serving = rust_server(&redis, &CancellationToken::new()).await;
+    let mut python = Python::run(&redis, PYTHON_CLIENT);
+    for expected in [
+        json!([0, 17]),
+        json!([0, 17]),
+        json!([0, 17]),
+        json!([0, 14]),
+        json!([1, null]),
+        json!([1, null]),
+        json!([0, "Grüße 登录 😀 \n\0"]),
+        json!([0, "NaN"]),
+        json!([0, ["Infinity", "-Infinity", "\u{fffd}"]]),
+        json!([123, {"message": "no"}]),
+        json!([3, {"message": "sum() takes 2 positional arguments but 3 were given"}]),
+        json!(true),
+    ] {
+        assert_eq!(python.line().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_python_server_is_called() {
+    let redis = Redis::start().await;
+    let _python = python_server(&redis).await;
+    let client = client(&redis);
+    assert_eq!(client.call::<i64>("sum", (14, 3)).await.unwrap(), 17);
+    assert_eq!(
+        client.call::<i64>("sum", Kw(&Sum { x: 14, y: 3 })).await.unwrap(),
+        17
+    );
+    let text = "Grüße 登录 😀 \n\0";
+    assert_eq!(client.call::<String>("echo", (text,)).await.unwrap(), text);
+    assert_eq!(
+        client.call::<Value>("nan", ()).await.unwrap(),
+        json!(["NaN", "-Infinity"])
+    );
+    assert_eq!(
+        client.call::<String>("surrogate", ()).await.unwrap(),
+        "a\u{fffd}b"
+    );
+    let (code, raw) = client.call_raw("echo", (u64::MAX,)).await.unwrap();
+    assert_eq!((code, raw.get()), (0, "18446744073709551615"));
+    assert!(
+        matches!(client.call::<u8>("nothing", ()).await, Err(Error::UnknownMethod { method }) if method == "nothing")
+    );
+    assert!(
+        matches!(client.call::<u8>("echo", ("a",)).await, Err(Error::Decode { raw, .. }) if raw == "\"a\"")
+    );
+
+    let calls = join_all((0..200).map(|i| client.call::<i64>("sum", (i, i)))).await;
+    for (i, total) in (0..200).zip(calls) {
+        assert_eq!(total.unwrap(), 2 * i);
+    }
+    assert_eq!(redis.command::<Vec<String>>("KEYS *").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn python_and_rust_servers_share_a_queue() {
+    let redis = Redis::start().await;
+    let stop = CancellationToken::new();
+    let (_python, serving) = (python_server(&redis).await, rust_server(&redis, &stop).await);
+    let client = client(&redis);
+    let mut answered = (0, 0);
+    // In small groups, so that neither server can take everything while the other wakes up.
+    for _ in 0..50 {
+        for name in join_all((0..4).map(|_| client.call::<String>("who", ()))).await {
+            match name.unwrap().as_str() {
+                "python" => answered.0 += 1,
+                _ => answered.1 += 1,
+            }
+        }
+    }
+    assert!(answered.0 > 0 && answered.1 > 0, "python, rust: {answered:?}");
+    stop.cancel();
+    assert_eq!(serving.await.unwrap().unwrap().handled, answered.1);
+}
+
+#[tokio::test]
+async fn a_slow_python_reply_arrives() {
+    let redis = Redis::start().await;
+    let client = client(&redis);
+    let call = tokio::spawn(async move { client.call::<u8>("anything", ()).await });
+    let queue = "asyncredisrpc:math";
+    let request = loop {
+        let popped: Option<String> = redis.command(&format!("LPOP {queue}")).await;
+        match popped {
+            Some(request) => break serde_json::from_str::<Value>(&request).unwrap(),
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    for key in ["id", "name", "args", "kwargs"] {
+        assert!(request.get(key).is_some(), "{key} is missing");
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let reply = format!("{queue}:{}", request["id"].as_str().unwrap());
+    redis
+        .command::<()>(&format!("RPUSH {reply} {{\"error\":0,\"result\":7}}"))
+        .await;
+    assert_eq!(call.await.unwrap().unwrap(), 7);
+}

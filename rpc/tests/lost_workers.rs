@@ -1,0 +1,236 @@
+//! Requests whose server, or whose way from Redis to the server, is gone.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rpc::{Client, Fault, Server};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::redis_server::{PATIENCE, Redis, until};
+
+const QUEUE: &str = "work";
+
+/// Tells this test's own process that it is to be the server that will be killed.
+const VICTIM: &str = "RPC_TEST_VICTIM";
+
+fn server(url: &str) -> rpc::ServerBuilder {
+    Server::builder(QUEUE)
+        .redis(url)
+        .method("work", |(number,): (u32,)| async move { Ok::<_, Fault>(number) })
+}
+
+fn client(redis: &Redis) -> Client {
+    Client::builder(QUEUE)
+        .redis(redis.url())
+        .timeout(PATIENCE)
+        .build()
+        .unwrap()
+}
+
+/// Redis must have run for as long as a heartbeat lasts before anybody is taken for dead.
+async fn wait_for_uptime(redis: &Redis) {
+    until(async || {
+        let info: String = redis.command("INFO server").await;
+        let uptime = info
+            .lines()
+            .find_map(|line| line.strip_prefix("uptime_in_seconds:"))
+            .unwrap();
+        uptime.parse::<u64>().unwrap() >= 20
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_server_s_requests_are_done_by_another() {
+    if let Ok(url) = std::env::var(VICTIM) {
+        let stuck = |_: (u32,)| std::future::pending::<Result<u32, Fault>>();
+        let victim = Server::builder(QUEUE)
+            .redis(url)
+            .method("work", stuck)
+            .concurrency(3)
+            .build()
+            .unwrap();
+        panic!(
+            "only kill -9 ends this: {:?}",
+            victim.run(CancellationToken::new()).await
+        );
+    }
+    let redis = Redis::start().await;
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "lost_workers::a_killed_server_s_requests_are_done_by_another",
+            "--exact",
+        ])
+        .env(VICTIM, redis.url())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let client = client(&redis);
+    let calls: Vec<_> = (0..5)
+        .map(|number| {
+            let client = client.clone();
+            tokio::spawn(async move { client.call::<u32>("work", (number,)).await })
+        })
+        .collect();
+    until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.len() == 3).await;
+    wait_for_uptime(&redis).await;
+    let died = std::time::Instant::now();
+    victim.kill().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server(&redis.url()).build().unwrap().run(stop.clone()));
+    for (number, call) in (0..).zip(calls) {
+        assert_eq!(call.await.unwrap().unwrap(), number);
+    }
+    // On the same machine there is no need to wait until the heartbeat has expired.
+    assert!(died.elapsed() < Duration::from_secs(15), "{:?}", died.elapsed());
+    victim.wait().unwrap();
+    // The registration of the dead goes when nothing can come back to its slots.
+    until(async || {
+        redis
+            .command::<Vec<String>>("HKEYS {asyncredisrpc:work}:workers")
+            .await
+            .len()
+            == 1
+    })
+    .await;
+    stop.cancel();
+    let report = serving.await.unwrap().unwrap();
+    assert_eq!((report.handled, report.requeued), (5, 3));
+}
+
+#[tokio::test]
+async fn slots_without_a_heartbeat_are_emptied_once_redis_is_up_for_a_while() {
+    let redis = Redis::start().await;
+    let own = "{asyncredisrpc:work}";
+    let request = |id| format!(r#"{{"id":{id},"name":"work","args":[{id}],"kwargs":{{}}}}"#);
+    for id in 0..300 {
+        redis
+            .command::<()>(&format!("RPUSH {own}:w:elsewhere-1:{id} {}", request(id)))
+            .await;
+    }
+    redis
+        .command::<()>(&format!(
+            "HSET {own}:workers elsewhere-1 {{\"slots\":300}} unreadable-1 x"
+        ))
+        .await;
+    // Another worker is alive on a machine about which we know nothing.
+    let alive = r#"{"process":{"machine":"m","pid":1,"started":1},"version":"0"}"#;
+    redis
+        .command::<()>(&format!("SET {own}:hb:alive-1 {alive}"))
+        .await;
+    redis
+        .command::<()>(&format!("HSET {own}:workers alive-1 {{\"slots\":1}}"))
+        .await;
+    redis
+        .command::<()>(&format!("RPUSH {own}:w:alive-1:0 {}", request(1000)))
+        .await;
+
+    let (stop, server) = (CancellationToken::new(), server(&redis.url()).build().unwrap());
+    let ready = server.ready();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    assert!(ready.await);
+    redis.push(QUEUE, request(2000)).await;
+    assert_eq!(redis.reply(QUEUE, "2000").await["result"], 2000);
+    // Redis is too young to take the missing heartbeat for a death.
+    assert_eq!(
+        redis
+            .command::<Vec<String>>(&format!("KEYS {own}:w:elsewhere-1:*"))
+            .await
+            .len(),
+        300
+    );
+
+    for id in 0..300 {
+        assert_eq!(
+            redis.reply(QUEUE, &id.to_string()).await,
+            json!({"error": 0, "result": id})
+        );
+    }
+    until(async || redis.command::<u64>(&format!("HLEN {own}:workers")).await == 2).await;
+    assert_eq!(redis.command::<u64>(&format!("LLEN {own}:w:alive-1:0")).await, 1);
+    stop.cancel();
+    assert_eq!(serving.await.unwrap().unwrap().requeued, 300);
+}
+
+/// A way to Redis that can swallow what Redis says and then break.
+struct Proxy {
+    url: String,
+    swallow: watch::Sender<bool>,
+    cut: watch::Sender<u32>,
+}
+
+impl Proxy {
+    async fn start(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let (swallow, cut) = (watch::Sender::new(false), watch::Sender::new(0));
+        let (swallowing, cuts, port) = (swallow.subscribe(), cut.subscribe(), redis.port());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::spawn(pass_on(client, server, swallowing.clone(), cuts.clone()));
+            }
+        });
+        Self { url, swallow, cut }
+    }
+}
+
+async fn pass_on(
+    client: TcpStream,
+    server: TcpStream,
+    swallow: watch::Receiver<bool>,
+    mut cut: watch::Receiver<u32>,
+) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    cut.mark_unchanged();
+    let back = async {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+            if !*swallow.borrow() && to_client.write_all(&buffer[..length]).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+        () = back => {}
+        _ = cut.changed() => {}
+    }
+}
+
+#[tokio::test]
+async fn a_request_taken_by_a_command_whose_answer_is_lost_is_done() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::start(&redis).await;
+    let (stop, server) = (CancellationToken::new(), server(&proxy.url).build().unwrap());
+    let ready = server.ready();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    assert!(ready.await);
+    let client = client(&redis);
+    for round in 0..3 {
+        proxy.swallow.send_replace(true);
+        let call = {
+            let client = client.clone();
+            tokio::spawn(async move { client.call::<u32>("work", (round,)).await })
+        };
+        // Redis has moved it, and the server does not know.
+        until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.len() == 1).await;
+        proxy.swallow.send_replace(false);
+        proxy.cut.send_modify(|cuts| *cuts += 1);
+        assert_eq!(call.await.unwrap().unwrap(), round);
+    }
+    stop.cancel();
+    let report = serving.await.unwrap().unwrap();
+    assert_eq!((report.handled, report.requeued), (3, 3));
+    // The next server, or the next one's reaper, finds nothing to do.
+    assert_eq!(
+        redis.command::<Vec<String>>("KEYS *:w:*").await,
+        Vec::<String>::new()
+    );
+}

@@ -1,0 +1,10 @@
+//! Everything together, through public interfaces.
+
+mod delivery; // what is logged is found, exactly as logged
+mod bad_input; // nothing that anybody sends stops the next good batch
+mod outage; // Redis away, the server killed: what is kept
+mod files; // log files that something else wrote, line by line
+mod process; // the server as a process: its private Redis, its signals, its complaints
+mod demo; // `make demo`: the system of the mission, followed through by one trace
+mod page; // the search page in a real browser
+mod structure; // the rules of the house

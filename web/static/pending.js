@@ -1,0 +1,51 @@
+/**
+ * Records that came in and are not shown yet. Bounded: when more wait than anybody would read, the oldest are let
+ * go and counted, so that the list can say so. Pure.
+ *
+ * @import { LogRecord } from "./api.js"
+ * @typedef {{ records: LogRecord[], skipped: number }} Taken oldest first; `skipped` are missing before them
+ */
+
+/** Some screens full; more than this nobody scrolls through, but a browser would feel it. */
+const MOST = 1000;
+
+export class Pending {
+  constructor() {
+    /** @type {LogRecord[]} */
+    this.records = [];
+    this.skipped = 0;
+  }
+
+  /** How many a reader has not seen, those that were let go included. */
+  get size() {
+    return this.records.length + this.skipped;
+  }
+
+  /** @param {LogRecord} record */
+  push(record) {
+    this.records.push(record);
+    // Dropping half at once keeps the cost of a flood flat.
+    if (this.records.length > 2 * MOST) this.trim();
+  }
+
+  /** @param {number} skipped the server says that it left some out */
+  gap(skipped) {
+    this.skipped += skipped;
+  }
+
+  /** @returns {Taken} */
+  take() {
+    this.trim();
+    const taken = { records: this.records, skipped: this.skipped };
+    this.records = [];
+    this.skipped = 0;
+    return taken;
+  }
+
+  trim() {
+    const excess = this.records.length - MOST;
+    if (excess <= 0) return;
+    this.records.splice(0, excess);
+    this.skipped += excess;
+  }
+}

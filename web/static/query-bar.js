@@ -1,0 +1,109 @@
+/**
+ * The query: its box, its history, how it was read, and what is wrong with it.
+ *
+ * @import { QueryError, SearchAnswer } from "./api.js"
+ */
+
+import { buttonById, byId, element, inputById, text } from "./element.js";
+import { QueryHistory } from "./query-history.js";
+import { remember, remembered } from "./remember.js";
+
+/** Said where the reading of a query will stand, so that the room is not wasted. */
+const TIP = ["Words search everything; ", element("kbd", {}, "?"), " says what else can be written."];
+
+export class QueryBar {
+  /** @param {{ run(query: string): void, cancel(): void, readAs(asText: boolean): void }} on */
+  constructor(on) {
+    this.on = on;
+    this.box = inputById("query");
+    this.button = buttonById("run");
+    this.reading = byId("reading");
+    this.history = new QueryHistory(remembered("queries"), (list) => remember("queries", list));
+    this.running = false;
+    byId("query-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.button.addEventListener("click", (event) => {
+      // Enter in the box clicks the button too, and means a new search.
+      if (!this.running || (event.detail === 0 && document.activeElement !== this.button)) return;
+      event.preventDefault();
+      on.cancel();
+    });
+    this.box.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  focus() {
+    this.box.focus();
+    this.box.select();
+  }
+
+  submit() {
+    const query = this.box.value.trim();
+    this.history.add(query);
+    this.on.run(query);
+  }
+
+  /** @param {string} query */
+  show(query) {
+    if (this.box.value.trim() !== query) this.box.value = query;
+  }
+
+  /** @param {boolean} running */
+  showRunning(running) {
+    this.running = running;
+    this.button.textContent = running ? "Cancel" : "Search";
+    byId("progress").hidden = !running;
+  }
+
+  /** How the server read the query. @param {string} query @param {boolean} forced @param {SearchAnswer} answer */
+  showReading(query, forced, answer) {
+    this.box.removeAttribute("aria-invalid");
+    if (!query) return this.reading.replaceChildren(...TIP);
+    if (answer.error) return this.showError(query, answer.error, "Read as text, because it is no query:");
+    if (forced) {
+      this.reading.replaceChildren("Searched as the text ", echo(query), " · ", this.link("read it as a query", false));
+    } else {
+      this.reading.replaceChildren("Read as ", echo(answer.read_as), " · ", this.link("search it as text", true));
+    }
+  }
+
+  /** @param {string} query @param {QueryError} error @param {string} [lead] words before a reading that succeeded in another way */
+  showError(query, error, lead) {
+    const at = error.at ? [" ", marked(query, error.at.start, error.at.end)] : [];
+    const hint = error.hint ? [" ", element("span", { class: "hint" }, text(error.hint))] : [];
+    const told = element("strong", {}, text(error.error));
+    if (lead) return this.reading.replaceChildren(`${lead} `, told, ...at, ...hint);
+    this.box.setAttribute("aria-invalid", "true");
+    const offer = query ? [" · ", this.link("search it as text", true)] : [];
+    this.reading.replaceChildren(element("span", { class: "wrong" }, "✕ ", told), ...at, ...hint, ...offer);
+  }
+
+  /** @param {string} words @param {boolean} asText */
+  link(words, asText) {
+    return element("button", { type: "button", class: "link", click: () => this.on.readAs(asText) }, words);
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key === "Escape") this.box.blur();
+    if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+    const found = event.key === "ArrowUp" ? this.history.older(this.box.value.trim()) : this.history.newer();
+    event.preventDefault();
+    if (found === null) return;
+    this.box.value = found;
+    this.box.setSelectionRange(found.length, found.length);
+  }
+}
+
+/** @param {string} query */
+function echo(query) {
+  return element("code", {}, text(query));
+}
+
+/** The query with the part in question marked. @param {string} query @param {number} start @param {number} end */
+function marked(query, start, end) {
+  const mark = start < query.length ? text(query.slice(start, Math.max(end, start + 1))) : "⌟";
+  const rest = query.slice(Math.max(end, start + 1));
+  return element("code", {}, text(query.slice(0, start)), element("mark", {}, mark), text(rest));
+}

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { fieldTerm, not, only, phrase, quote, spanTerm, split, splitPipeline, term } from "../static/query-text.js";
+
+test("a value is quoted when it would not stand for itself", () => {
+  const check = (/** @type {string} */ value, /** @type {string} */ expected) => assert.equal(quote(value), expected);
+  check("iptv", "iptv");
+  check("iptv::catalog", "iptv::catalog");
+  check("src/catalog.rs:41", "src/catalog.rs:41");
+  check("-5", "-5");
+  check("3.5", "3.5");
+  check("登录", "登录");
+  check("", '""');
+  check("/live", '"/live"');
+  check("/a b", '"/a b"');
+  check("10..20", '"10..20"');
+  check("a*", '"a*"');
+  check("OR", '"OR"');
+  check("-x", '"-x"');
+  check('say "hi"\\', '"say \\"hi\\"\\\\"');
+});
+
+test("a field that is named like a part of the record is asked for as a field", () => {
+  assert.equal(fieldTerm("user_id", "42"), "user_id:42");
+  assert.equal(fieldTerm("level", "gold"), "fields.level:gold");
+  assert.equal(fieldTerm("Service", "x"), "fields.Service:x");
+  assert.equal(fieldTerm("span.kind", "client"), "fields.span.kind:client");
+  assert.equal(fieldTerm("http.method", "GET"), "http.method:GET");
+  assert.equal(spanTerm("path", "/live"), 'span.path:"/live"');
+});
+
+test("what no query can say has no term", () => {
+  assert.equal(fieldTerm("we ird", "1"), null);
+  assert.equal(fieldTerm("<img>", "1"), null);
+  assert.equal(term("message", "two\nlines"), null);
+  assert.equal(term("message", "\u001b[31m"), null);
+  assert.equal(term("message", "x".repeat(501)), null);
+});
+
+test("only this adds a term, and takes the place of another value of the same field", () => {
+  const check = (/** @type {string} */ query, /** @type {string} */ expected) =>
+    assert.equal(only(query, "service:iptv"), expected);
+  check("", "service:iptv");
+  check("timeout", "timeout service:iptv");
+  check("service:iptv", "service:iptv");
+  check("service:auth timeout", "timeout service:iptv");
+  check("-service:iptv timeout", "timeout service:iptv");
+  check("NOT service:iptv AND timeout", "timeout service:iptv");
+  check("-service:auth", "-service:auth service:iptv");
+  check("a OR b", "(a OR b) service:iptv");
+  check("(a OR b) c", "(a OR b) c service:iptv");
+  check('"a OR b"', '"a OR b" service:iptv');
+  check("timeout | count by service", "timeout service:iptv | count by service");
+  check("path:/^\\/a (b|c)/ x", "path:/^\\/a (b|c)/ x service:iptv");
+});
+
+test("several spans can have the same field, so only this keeps what is asked of another", () => {
+  assert.equal(only("span.path:a", "span.path:b"), "span.path:a span.path:b");
+});
+
+test("not this adds the opposite and takes the term itself away", () => {
+  const check = (/** @type {string} */ query, /** @type {string} */ expected) =>
+    assert.equal(not(query, "service:iptv"), expected);
+  check("", "-service:iptv");
+  check("service:iptv timeout", "timeout -service:iptv");
+  check("-service:iptv", "-service:iptv");
+  check("NOT service:iptv", "-service:iptv");
+  check("a OR service:iptv", "(a OR service:iptv) -service:iptv");
+});
+
+test("quotes, groups and regular expressions hold together", () => {
+  assert.deepEqual(split('a "b c" -(d OR e) f:"g h" /i j/'), ["a", '"b c"', "-(d OR e)", 'f:"g h"', "/i j/"]);
+  assert.deepEqual(split('"not closed and more'), ['"not closed and more']);
+  assert.deepEqual(splitPipeline('"a | b" /c|d/ | top 10 path'), { filter: '"a | b" /c|d/ ', rest: "| top 10 path" });
+});
+
+test("text becomes one phrase", () => {
+  assert.equal(phrase('service:"x'), '"service:\\"x"');
+});
