@@ -28,7 +28,8 @@ fn children(parent: Pid) -> Vec<Pid> {
     let mut found = vec![parent.as_raw_nonzero().get()];
     let mut index = 0;
     while index < found.len() {
-        found.extend(pairs.iter().filter(|(_, of)| *of == found[index]).map(|(pid, _)| *pid));
+        let of = found[index];
+        found.extend(pairs.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
         index += 1;
     }
     found[1..].iter().filter_map(|pid| Pid::from_raw(*pid)).collect()

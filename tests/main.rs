@@ -6,5 +6,6 @@ mod outage; // Redis away, the server killed: what is kept
 mod files; // log files that something else wrote, line by line
 mod process; // the server as a process: its private Redis, its signals, its complaints
 mod demo; // `make demo`: the system of the mission, followed through by one trace
+mod browser; // a real browser for one test
 mod page; // the search page in a real browser
 mod structure; // the rules of the house

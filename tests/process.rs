@@ -115,7 +115,7 @@ async fn what_cannot_work_is_said_at_the_start() {
     check_refusal(run(&["--data", data, "--redis", &redis, "--listen", "127.0.0.1:0"]).await, 1, "in use by another");
     check_refusal(run(&["--data", fresh, "--redis", &redis, "--listen", &taken]).await, 1, "listening on");
     check_refusal(run(&["--data", fresh, "--listen", "0.0.0.0:0"]).await, 78, "--insecure-no-auth");
-    check_refusal(run(&["--data", fresh, "--redis", "http://x", "--listen", "127.0.0.1:0"]).await, 1, "http://x");
+    check_refusal(run(&["--data", fresh, "--redis", "http://x", "--listen", "127.0.0.1:0"]).await, 1, "--redis wants redis://");
     check_refusal(run(&["--config", "/no/such/file.toml"]).await, 78, "/no/such/file.toml");
     check_refusal(run(&["--listen", "nowhere"]).await, 2, "--listen");
     check_refusal(run(&["--lissten", "127.0.0.1:0"]).await, 2, "--listen");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use argon2::password_hash::rand_core::OsRng;
+use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Accounts {
         let (user_id, hash) = known.ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
         let hash = PasswordHash::new(&hash).expect("it was written by register");
         Argon2::default().verify_password(password.as_bytes(), &hash).map_err(|_| AccountError::WrongPassword)?;
-        let token = SaltString::generate(&mut OsRng).to_string();
+        let token = format!("{:016x}{:016x}", OsRng.next_u64(), OsRng.next_u64());
         self.state.lock().unwrap_or_else(PoisonError::into_inner).sessions.insert(token.clone(), user_id);
         Ok(Session { token, user_id })
     }

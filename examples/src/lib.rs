@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod gateway;
 pub mod line;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use log_layer::Guard;
@@ -24,7 +25,8 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub fn log(service: &str) -> Guard {
     let (layer, guard) = log_layer::builder(service).version(env!("CARGO_PKG_VERSION")).attr("env", "demo").build();
     let shown = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(shown);
+    let terminal = std::io::stderr().is_terminal();
+    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_filter(shown);
     tracing_subscriber::registry().with(layer).with(stderr).init();
     guard
 }

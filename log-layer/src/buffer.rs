@@ -252,7 +252,12 @@ impl Buffer {
         if !full || state.open.heads.is_empty() {
             return false;
         }
-        let closed = state.swap();
+        let mut closed = state.swap();
+        if !state.full.is_empty() {
+            // The shipper is behind: what waits must hold no more memory than it is counted for.
+            closed.bytes.shrink_to_fit();
+            closed.heads.shrink_to_fit();
+        }
         state.full.push_back(closed);
         true
     }

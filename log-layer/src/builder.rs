@@ -119,8 +119,10 @@ impl Builder {
     }
 
     /// How much may be buffered and on its way together; at least 64 KiB. Beyond half of it `TRACE` and `DEBUG` are
-    /// refused, beyond four fifths `INFO` too, at the bound everything; what is refused is counted. Two batches of
-    /// working space come on top.
+    /// refused, beyond four fifths `INFO` too, at the bound everything; what is refused is counted.
+    ///
+    /// Working space for six batches comes on top: one being filled, one being sealed, and the transport's copies of
+    /// the four that may be on their way.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = bytes;
         self

@@ -73,7 +73,8 @@ pub(crate) fn start(orders: Orders, buffer: Arc<Buffer>) -> Result<JoinHandle<()
                 match Client::builder(&orders.queue)
                     .redis(&orders.redis)
                     .timeout(REDIS_TIMEOUT)
-                    .build() {
+                    .build()
+                {
                     Ok(client) => {
                         let _ = ready.send(Ok(()));
                         Shipper::new(client, orders, buffer).run().await;

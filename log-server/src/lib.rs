@@ -52,7 +52,8 @@ pub async fn run(
     let mut broker = Broker::find(&config.redis, &config.data).await?;
 
     let searcher = Searcher::new(store.clone());
-    let server = ingest::server(&config.queue, broker.url(), store.clone(), searcher.clone())?;
+    let server = ingest::server(&config.queue, broker.url(), store.clone(), searcher.clone())
+        .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
     let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
     let (ready_sender, ingest_ready) = watch::channel(false);
     let ready = server.ready();

@@ -1,6 +1,6 @@
 //! The `log-server` binary: reads the configuration, runs the server, and turns what went wrong into an exit code.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -15,7 +15,8 @@ const BAD_CONFIGURATION: u8 = 78;
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let filter = EnvFilter::try_from_env("LOG_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rpc=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
     let config = match line.config() {
         Ok(config) => config,
         Err(error) => return complain(&error.into(), BAD_CONFIGURATION),

@@ -48,7 +48,7 @@ const PROVEN: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_secs(60);
 
 /// So many refusals in a row (a wrong password, say) are not the passing state of a starting Redis.
-const REFUSALS: u32 = 5;
+pub(crate) const REFUSALS: u32 = 5;
 
 /// Where Redis is. Prints no password.
 #[derive(Clone)]
@@ -231,12 +231,15 @@ async fn keep_connected(
     let mut backoff = Backoff::default();
     let mut refusals = 0;
     let mut number = 0;
+    let mut told = false;
     loop {
         let why = match connect(&endpoint, &clock).await {
             Ok((connection, pushes)) => {
                 (refusals, number) = (0, number + 1);
                 let since = Instant::now();
-                tracing::debug!(?endpoint, number, "connected to Redis");
+                if std::mem::take(&mut told) {
+                    tracing::info!(?endpoint, "Redis is back");
+                }
                 state.send_replace(State::Up(Live {
                     connection: connection.clone(),
                     number,
@@ -253,11 +256,13 @@ async fn keep_connected(
                 Some(error)
             }
         };
-        tracing::debug!(
-            ?endpoint,
-            why = why.as_ref().map(tracing::field::display),
-            "no connection to Redis"
-        );
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(
+                ?endpoint,
+                why = why.as_ref().map(tracing::field::display),
+                "Redis is away"
+            );
+        }
         state.send_replace(State::Down { why, refusals });
         backoff.pause().await;
     }
@@ -328,7 +333,7 @@ fn is_elsewhere(error: &RedisError) -> bool {
 }
 
 /// Whether Redis will go on refusing us until a person changes something.
-fn is_refusal(error: &RedisError) -> bool {
+pub(crate) fn is_refusal(error: &RedisError) -> bool {
     use ErrorKind::{AuthenticationFailed, InvalidClientConfig, RESP3NotSupported, Server};
     matches!(
         error.kind(),

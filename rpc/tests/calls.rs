@@ -115,7 +115,7 @@ async fn a_handler_is_told_about_its_call() {
         (method.as_str(), traceparent.as_deref()),
         ("about", Some("00-a-b-01"))
     );
-    assert!((50..100).contains(&left.unwrap()), "{left:?}");
+    assert!((50..=100).contains(&left.unwrap()), "{left:?}");
 
     let (_, traceparent, left, second): About = client.request("about").no_deadline().send().await.unwrap();
     assert_eq!((traceparent, left), (None, None));
@@ -257,7 +257,8 @@ async fn a_notification_is_carried_out_and_not_answered() {
 async fn a_timeout_tells_how_the_queue_stands() {
     let redis = Redis::start().await;
     let client = client(&redis);
-    let timeout = Duration::from_millis(100);
+    assert_eq!(client.queue_state().await.unwrap().len, 0);
+    let timeout = Duration::from_millis(500);
     match client.request("sum").timeout(timeout).send::<()>().await {
         Err(Error::Timeout {
             sent: true,

@@ -3,7 +3,7 @@
  *
  * @import { ExactNumber } from "./exact.js"
  *
- * @typedef {null | boolean | number | string | ExactNumber | unknown[] | { [name: string]: unknown }} Value
+ * @typedef {null | boolean | number | string | ExactNumber | unknown[] | Fields} Value
  * @typedef {{ [name: string]: Value }} Fields
  * @typedef {object} LogRecord what a record does not have is absent
  * @property {string} id
@@ -19,6 +19,7 @@
  * @property {string} [file]
  * @property {number} [line]
  * @property {string} [message]
+ * @property {Fields} [attrs] what the sender says of its process
  * @property {Fields} [fields]
  * @property {{ name: string, fields?: Fields }[]} [spans]
  * @property {string} [trace_id]
@@ -65,7 +66,11 @@ export async function search(parameters, signal) {
   return { ...answer, ms: Number(answer.ms) };
 }
 
-/** @param {Record<string, string>} parameters @param {AbortSignal} signal @returns {Promise<HistogramAnswer>} */
+/**
+ * @param {Record<string, string>} parameters
+ * @param {AbortSignal} signal
+ * @returns {Promise<HistogramAnswer>}
+ */
 export async function histogram(parameters, signal) {
   const answer = await ask("api/histogram", parameters, signal);
   return { ...answer, step_ms: Number(answer.step_ms) };
@@ -89,20 +94,31 @@ async function ask(path, parameters, signal) {
   } catch {
     // Not from our server, or not whole: the status is all there is to say.
   }
-  throw new ApiError(response.status, answer?.error ? answer : { error: `The server answered with status ${response.status}.` });
+  throw new ApiError(
+    response.status,
+    answer?.error ? answer : { error: `The server answered with status ${response.status}.` },
+  );
 }
 
 /**
  * Follows new records. The browser reconnects by itself and says where it was; `closed` means that it gave up.
  * @param {Record<string, string>} parameters
- * @param {{ open(): void, record(record: LogRecord): void, gap(skipped: number): void, lost(): void, closed(): void }} handlers
+ * @param {object} handlers
+ * @param {() => void} handlers.open
+ * @param {(record: LogRecord) => void} handlers.record oldest first
+ * @param {(skipped: number | null) => void} handlers.gap some were left out; null if the server did not count them
+ * @param {() => void} handlers.lost
+ * @param {() => void} handlers.closed
  * @returns {() => void} stops it
  */
 export function tail(parameters, handlers) {
   const source = new EventSource(`api/tail?${new URLSearchParams(parameters)}`);
   source.addEventListener("open", () => handlers.open());
   source.addEventListener("record", (event) => handlers.record(parse(event.data)));
-  source.addEventListener("gap", (event) => handlers.gap(Number(parse(event.data).skipped)));
+  source.addEventListener("gap", (event) => {
+    const { skipped } = parse(event.data);
+    handlers.gap(typeof skipped === "number" ? skipped : null);
+  });
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) handlers.closed();
     else handlers.lost();

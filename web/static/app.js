@@ -5,6 +5,7 @@
  * `record.js` (what is shown), `query-text.js` (what a click does to the query).
  *
  * @import { HistogramAnswer, LogRecord, SearchAnswer } from "./api.js"
+ * @import { Taken } from "./pending.js"
  * @import { State } from "./state.js"
  */
 
@@ -52,7 +53,9 @@ const bar = new QueryBar({
   },
   readAs: (asText) => go({ asText, id: "" }),
 });
-const timeMenu = new TimeMenu((from, to) => go({ from, to, id: "", live: state.live && !to }, { again: true }));
+const timeMenu = new TimeMenu((from, to) =>
+  go({ from, to, id: "", live: state.live && !to }, { again: true }),
+);
 const chart = new Histogram({
   narrow: (from, to) => go({ from, to, id: "", live: false }),
   level: (level) => filter(only, term("level", level)),
@@ -81,12 +84,20 @@ const search = new Search({
   counted,
   failed,
 });
-const live = new Live({ paused: readerReads, show: arrived, changed: showLive, restart: run });
+const live = new Live({
+  paused: readerReads,
+  show: arrived,
+  changed: showLive,
+  late: runSearch,
+  restart: run,
+});
 
 /**
  * Changes the state, the URL with it, and searches if that needs a search.
  * @param {Partial<State>} change
- * @param {{ again?: boolean, replace?: boolean }} [how] `again` searches even if nothing changed; `replace` adds no step to go back
+ * @param {object} [how]
+ * @param {boolean} [how.again] search even if nothing changed
+ * @param {boolean} [how.replace] add no step to go back
  */
 function go(change, { again = false, replace = false } = {}) {
   const next = { ...state, ...change };
@@ -111,15 +122,18 @@ function showState() {
 async function run() {
   listStands = false;
   byId("notice").hidden = true;
-  const parameters = searchParameters(state);
   live.stop();
   search.cancel();
   if (state.live) {
-    const { from: _from, to: _to, ...followed } = parameters;
+    const { from: _from, to: _to, ...followed } = searchParameters(state);
     await live.start(followed);
     if (!state.live) return;
   }
-  await search.run(parameters, bucketsFor(chart.width));
+  await runSearch();
+}
+
+async function runSearch() {
+  await search.run(searchParameters(state), bucketsFor(chart.width));
 }
 
 /** @param {SearchAnswer} answer */
@@ -184,7 +198,9 @@ async function showEmpty() {
     const from = latest ? presetFor(Date.now() - Date.parse(latest.time)) : state.from;
     if (from !== state.from) {
       go({ from }, { replace: true });
-      return notice(`Nothing was logged in the last hour. Shown instead: ${rangeLabel(from, "", state.utc).toLowerCase()}.`);
+      return notice(
+        `Nothing was logged in the last hour. Shown instead: ${rangeLabel(from, "", state.utc).toLowerCase()}.`,
+      );
     }
     const findings = await investigate(state, signal);
     if (signal.aborted || list.size > 0) return;
@@ -202,15 +218,16 @@ async function showEmpty() {
   }
 }
 
-/** @param {{ records: LogRecord[], skipped: number }} taken */
-function arrived({ records, skipped }) {
-  list.insert(records, skipped);
+/** @param {Taken} taken */
+function arrived(taken) {
+  list.insert(taken);
   scrollTo(0, 0);
   byId("empty").hidden = true;
   if (list.trim(MOST_LIVE_ROWS)) {
     search.next = null;
     showEnd();
-    byId("end-note").textContent = "Older records were let go to keep the page light. A new search brings them back.";
+    byId("end-note").textContent =
+      "Older records were let go to keep the page light. A new search brings them back.";
   }
   if (Date.now() - countedAt < RECOUNT) return;
   countedAt = Date.now();
@@ -219,7 +236,9 @@ function arrived({ records, skipped }) {
 
 /** Whether rows have to stay where they are. */
 function readerReads() {
-  return !listStands || document.hidden || scrollY > 4 || list.hasOpen || !(getSelection()?.isCollapsed ?? true);
+  return (
+    !listStands || document.hidden || scrollY > 4 || list.hasOpen || !(getSelection()?.isCollapsed ?? true)
+  );
 }
 
 function showLive() {

@@ -3,13 +3,19 @@
  *
  * @import { HistogramAnswer } from "./api.js"
  * @typedef {{ level: string, count: number, base: number, height: number }} Part `base` and `height` are parts of 1
- * @typedef {{ at: number, start: number, end: number, total: number, parts: Part[] }} Bar `at` counts buckets from the left
- * @typedef {{ from: number, to: number, count: number, highest: number, counts: Record<string, number>, bars: Bar[] }} Bars
+ * @typedef {{ at: number, total: number, parts: Part[] }} Bar `at` counts buckets from the left
+ * @typedef {object} Bars
+ * @property {number} from ms since the epoch, as `to`
+ * @property {number} to
+ * @property {number} count buckets from `from` to `to`
+ * @property {number} highest records in the fullest bucket
+ * @property {Record<string, number>} counts by level
+ * @property {Bar[]} bars
  */
 
 import { LEVELS } from "./levels.js";
 
-/** One error among ten thousand lines is what one looks for: no part is flatter than this. */
+/** One error among ten thousand lines is what one looks for: the severest part of a bar is never flatter than this. */
 const FLATTEST = 0.04;
 
 /** @param {HistogramAnswer} answer @returns {Bars} */
@@ -24,15 +30,17 @@ export function bars(answer) {
   const highest = Math.max(0, ...filled.map((bucket) => bucket.total));
   const made = filled.map((bucket) => ({
     at: Math.min(count - 1, Math.round((bucket.start - from) / step)),
-    start: bucket.start,
-    end: bucket.start + step,
     total: bucket.total,
     parts: stack(bucket.counts, highest),
   }));
   return { from, to: from + count * step, count, highest, counts: totals(filled), bars: made };
 }
 
-/** Severe ones at the bottom, where bars are easiest to compare. @param {Record<string, number>} counts @param {number} highest */
+/**
+ * Severe ones at the bottom, where bars are easiest to compare.
+ * @param {Record<string, number>} counts
+ * @param {number} highest
+ */
 function stack(counts, highest) {
   const others = Object.keys(counts).filter((level) => !LEVELS.includes(level));
   const parts = [];
@@ -40,7 +48,7 @@ function stack(counts, highest) {
   for (const level of [...LEVELS, ...others]) {
     const count = counts[level] ?? 0;
     if (count === 0) continue;
-    const height = Math.max(count / highest, FLATTEST);
+    const height = Math.max(count / highest, parts.length === 0 ? FLATTEST : 0);
     parts.push({ level, count, base: top, height });
     top += height;
   }

@@ -2,12 +2,16 @@
 
 import { visible } from "./visible.js";
 
-/** @typedef {Node | string | null | false} Child */
+/**
+ * @typedef {Node | string | null | false} Child
+ * @typedef {Record<string, string | boolean | EventListener | undefined>} Properties attributes; a function listens
+ *   to the event of that name
+ */
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, string | boolean | EventListener | undefined>} [properties] attributes; a function listens to the event of that name
+ * @param {Properties} [properties]
  * @param {...Child} children strings are our own words; a record's text comes through `text`
  * @returns {HTMLElementTagNameMap[Tag]}
  */

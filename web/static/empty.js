@@ -4,7 +4,10 @@
  *
  * @import { LogRecord } from "./api.js"
  * @import { State } from "./state.js"
- * @typedef {{ newestMatch: LogRecord | null, newest: LogRecord | null, inRange: number }} Findings `inRange`: records the filter removed
+ * @typedef {object} Findings
+ * @property {LogRecord | null} newestMatch
+ * @property {LogRecord | null} newest of all records
+ * @property {number} inRange records the filter removed
  */
 
 import { histogram, search } from "./api.js";
@@ -16,7 +19,11 @@ const SNIPPET = `let (layer, _logs) = log_layer::builder("my-service").build();
 tracing_subscriber::registry().with(layer).init();
 tracing::info!(user_id = 42, "hello");`;
 
-/** The newest record of all that matches. @param {Record<string, string>} parameters @param {AbortSignal} signal */
+/**
+ * The newest record of all that matches.
+ * @param {Record<string, string>} parameters
+ * @param {AbortSignal} signal
+ */
 export async function newest(parameters, signal) {
   const { from: _from, to: _to, ...anyTime } = parameters;
   const answer = await search({ ...anyTime, limit: "1" }, signal);
@@ -39,7 +46,11 @@ export async function investigate(state, signal) {
 /**
  * @param {Findings} findings
  * @param {State} state
- * @param {{ jump(from: string, to: string): void, drop(): void, live(): void, copy(text: string, what: string): void }} on
+ * @param {object} on
+ * @param {(from: string, to: string) => void} on.jump
+ * @param {() => void} on.drop
+ * @param {() => void} on.live
+ * @param {(text: string, what: string) => void} on.copy
  * @returns {Node[]}
  */
 export function explain(findings, state, on) {
@@ -47,15 +58,26 @@ export function explain(findings, state, on) {
   const range = rangeLabel(state.from, state.to, state.utc);
   const said = [
     element("h2", {}, state.q ? "No record matches" : "No records in this range"),
-    element("p", {}, `Range: ${range}.${state.q ? ` Without the query it holds ${findings.inRange.toLocaleString("en")} records.` : ""}`),
+    element(
+      "p",
+      {},
+      `Range: ${range}.`,
+      state.q ? ` Without the query it holds ${findings.inRange.toLocaleString("en")} records.` : "",
+    ),
   ];
   const actions = element("p", { class: "empty-actions" });
   if (findings.newestMatch) {
     const at = Date.parse(findings.newestMatch.time);
     const what = state.q ? "newest match" : "newest record";
-    said.push(element("p", {}, `The ${what} is from ${stamp(at, state.utc).slice(0, 19)}, ${ago(at, Date.now())}.`));
+    said.push(
+      element("p", {}, `The ${what} is from ${stamp(at, state.utc).slice(0, 19)}, ${ago(at, Date.now())}.`),
+    );
     actions.append(
-      element("button", { type: "button", class: "primary", click: () => on.jump(...around(at, state)) }, `Jump to the ${what}`),
+      element(
+        "button",
+        { type: "button", class: "primary", click: () => on.jump(...around(at, state)) },
+        `Jump to the ${what}`,
+      ),
     );
   } else if (state.q) {
     said.push(element("p", {}, "It matches nothing at any other time either."));
@@ -64,7 +86,12 @@ export function explain(findings, state, on) {
   return [...said, actions];
 }
 
-/** A range as long as the one in use, ending at this moment. @param {number} at @param {State} state @returns {[string, string]} */
+/**
+ * A range as long as the one in use, ending at this moment.
+ * @param {number} at
+ * @param {State} state
+ * @returns {[string, string]}
+ */
 function around(at, state) {
   const now = Date.now();
   const length = (moment(state.to, now) ?? now) - (moment(state.from, now) ?? now);
@@ -78,7 +105,11 @@ function nothingStored(on) {
     element("h2", {}, "No records yet"),
     element("p", {}, "A Rust service sends its log with the crate log-layer:"),
     element("pre", { class: "snippet", tabindex: "0" }, SNIPPET),
-    element("p", { class: "muted" }, "It finds Redis by LOG_LAYER_REDIS_URL; the server printed the URL to use when it started."),
+    element(
+      "p",
+      { class: "muted" },
+      "It finds Redis by LOG_LAYER_REDIS_URL; the server printed the URL to use when it started.",
+    ),
     element(
       "p",
       { class: "empty-actions" },

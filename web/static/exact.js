@@ -16,7 +16,9 @@ export class ExactNumber {
 
   /** Written back as it was read. */
   toJSON() {
-    const { rawJSON } = /** @type {{ rawJSON?: (text: string) => unknown }} */ (/** @type {unknown} */ (JSON));
+    const { rawJSON } = /** @type {{ rawJSON?: (text: string) => unknown }} */ (
+      /** @type {unknown} */ (JSON)
+    );
     return rawJSON ? rawJSON(this.source) : Number(this.source);
   }
 }
@@ -28,6 +30,7 @@ export function parse(text) {
 
 /** @param {string} _key @param {any} value @param {{ source?: string }} [context] */
 function exactly(_key, value, context) {
-  if (typeof value !== "number" || context?.source === undefined || context.source === String(value)) return value;
+  if (typeof value !== "number" || context?.source === undefined || context.source === String(value))
+    return value;
   return new ExactNumber(context.source);
 }

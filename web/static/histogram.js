@@ -67,7 +67,11 @@ export class Histogram {
       this.axis.replaceChildren();
       return;
     }
-    const svg = svgElement("svg", { viewBox: `0 0 ${drawn.count} 1`, preserveAspectRatio: "none", "aria-hidden": "true" });
+    const svg = svgElement("svg", {
+      viewBox: `0 0 ${drawn.count} 1`,
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+    });
     for (const bar of drawn.bars) {
       for (const { level, base, height } of bar.parts) {
         svg.append(
@@ -84,7 +88,9 @@ export class Histogram {
     this.highest.textContent = drawn.highest.toLocaleString("en");
     this.plot.replaceChildren(svg, this.highest, this.choice, this.tip);
     const span = drawn.to - drawn.from;
-    const labels = ticks(drawn.from, drawn.to, Math.max(2, Math.floor(this.width / 110)), this.utc);
+    // A mark has its label to the right, so the last stretch has no room for one.
+    const end = drawn.to - (span * 40) / Math.max(this.width, 40);
+    const labels = ticks(drawn.from, end, Math.max(2, Math.floor(this.width / 110)), this.utc);
     this.axis.replaceChildren(
       ...labels.map(({ at, label }) => {
         const mark = element("span", {}, label);
@@ -100,9 +106,19 @@ export class Histogram {
       ...LEVELS.filter((level) => counts[level]).map((level) =>
         element(
           "button",
-          { type: "button", class: `legend-level ${levelClass(level)}`, title: `Only ${level}: ${counts[level].toLocaleString("en")}`, click: () => this.on.level(level) },
+          {
+            type: "button",
+            class: `legend-level ${levelClass(level)}`,
+            title: `Only ${level}: ${counts[level].toLocaleString("en")}`,
+            click: () => this.on.level(level),
+          },
           element("i", { class: "swatch" }),
-          element("span", { class: "legend-name" }, level[0], element("span", { class: "legend-rest" }, level.slice(1))),
+          element(
+            "span",
+            { class: "legend-name" },
+            level[0],
+            element("span", { class: "legend-rest" }, level.slice(1)),
+          ),
           element("b", {}, SHORT.format(counts[level])),
         ),
       ),
@@ -192,13 +208,21 @@ export class Histogram {
   /** @param {{ first: number, last: number, start: number, end: number }} chosen */
   breakdown(chosen) {
     const inside = (this.bars?.bars ?? []).filter((bar) => bar.at >= chosen.first && bar.at <= chosen.last);
-    const lines = LEVELS.map((level) => ({ level, count: countOf(inside, level) })).filter(({ count }) => count > 0);
+    const lines = LEVELS.map((level) => ({ level, count: countOf(inside, level) })).filter(
+      ({ count }) => count > 0,
+    );
     const [start, end] = [stamp(chosen.start, this.utc), stamp(chosen.end, this.utc)];
     const digits = (chosen.end - chosen.start) % 1000 === 0 ? 19 : 23;
     return [
       element("div", { class: "tip-time" }, `${start.slice(5, digits)} – ${end.slice(11, digits)}`),
       ...lines.map(({ level, count }) =>
-        element("div", { class: `tip-level ${levelClass(level)}` }, element("i", { class: "swatch" }), level, element("b", {}, count.toLocaleString("en"))),
+        element(
+          "div",
+          { class: `tip-level ${levelClass(level)}` },
+          element("i", { class: "swatch" }),
+          level,
+          element("b", {}, count.toLocaleString("en")),
+        ),
       ),
       lines.length === 0 && element("div", {}, "nothing"),
     ].filter((each) => each !== false);

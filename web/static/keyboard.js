@@ -28,7 +28,10 @@ export function listenForKeys(on) {
   });
 }
 
-/** Whether the key belongs to what has the focus: a field, something that scrolls, a dialog. @param {EventTarget | null} target */
+/**
+ * Whether the key belongs to what has the focus: a field, something that scrolls, a dialog.
+ * @param {EventTarget | null} target
+ */
 function isElsewhere(target) {
   if (document.querySelector("dialog[open], [popover]:popover-open")) return true;
   return target instanceof Element && target.closest("input, textarea, select, pre") !== null;

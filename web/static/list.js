@@ -6,6 +6,7 @@
  * to skip row by row, it spends eight times as long on a frame at ten thousand rows as with nothing to skip.
  *
  * @import { LogRecord } from "./api.js"
+ * @import { Taken } from "./pending.js"
  * @typedef {{ record: LogRecord, key: string, head: HTMLElement }} Row
  */
 
@@ -17,7 +18,11 @@ import { rowTime, sortKey } from "./time.js";
 export const GLANCE = 1500;
 
 export class List {
-  /** @param {{ open(record: LogRecord): Node, changed(record: LogRecord | null): void }} on `open` makes what an open row shows */
+  /**
+   * @param {object} on
+   * @param {(record: LogRecord) => Node} on.open makes what an open row shows
+   * @param {(record: LogRecord | null) => void} on.changed a row was opened, or closed (null)
+   */
   constructor(on) {
     this.on = on;
     this.root = byId("list");
@@ -57,10 +62,10 @@ export class List {
     this.tabStop();
   }
 
-  /** What came in live. @param {LogRecord[]} records oldest first @param {number} skipped how many are missing before them */
-  insert(records, skipped) {
+  /** What came in live. @param {Taken} taken */
+  insert({ records, skipped, uncounted }) {
     if (!this.root.firstElementChild) this.root.append(element("ol", { class: "page" }));
-    if (skipped > 0) this.root.firstElementChild?.prepend(gap(skipped));
+    if (skipped > 0 || uncounted) this.root.firstElementChild?.prepend(gap(skipped, uncounted));
     for (const record of records) {
       if (this.items.has(record.id)) continue;
       const item = this.item(record);
@@ -111,7 +116,11 @@ export class List {
     return true;
   }
 
-  /** Goes to the next row that passes, from the one with the focus. @param {1 | -1} step @param {(record: LogRecord) => boolean} passes */
+  /**
+   * Goes to the next row that passes, from the one with the focus.
+   * @param {1 | -1} step
+   * @param {(record: LogRecord) => boolean} passes
+   */
   move(step, passes = () => true) {
     const current = this.root.querySelector("li:focus-within");
     let item = current ? sibling(current, step) : this.firstInView();
@@ -200,7 +209,8 @@ export class List {
     const item = event.target instanceof Element ? event.target.closest(".page > li") : null;
     if (!item) return;
     const onHead = event.target === this.rows.get(item)?.head;
-    if (onHead && (event.key === "Enter" || event.key === " ")) this.toggle(item, !item.classList.contains("open"));
+    if (onHead && (event.key === "Enter" || event.key === " "))
+      this.toggle(item, !item.classList.contains("open"));
     else if (event.key === "Escape" && item.classList.contains("open")) {
       this.rows.get(item)?.head.focus();
       this.toggle(item, false);
@@ -216,15 +226,27 @@ export class List {
   }
 }
 
-/** Line breaks as a sign and a break: a closed row shows the one, an open one the other. @param {string} message */
+/**
+ * Line breaks as a sign and a break: a closed row shows the one, an open one the other.
+ * @param {string} message
+ */
 function lines(message) {
   return message.split("\n").flatMap((line, at) => {
     if (at === 0) return [text(line)];
-    return [element("span", { class: "break-sign" }, "↵"), element("span", { class: "break" }, "\n"), text(line)];
+    return [
+      element("span", { class: "break-sign" }, "↵"),
+      element("span", { class: "break" }, "\n"),
+      text(line),
+    ];
   });
 }
 
-/** The row beside this one, be it on another page. @param {Element} item @param {1 | -1} step @returns {HTMLLIElement | null} */
+/**
+ * The row beside this one, be it on another page.
+ * @param {Element} item
+ * @param {1 | -1} step
+ * @returns {HTMLLIElement | null}
+ */
 function sibling(item, step) {
   const page = item.parentElement;
   const found =
@@ -234,8 +256,14 @@ function sibling(item, step) {
   return found instanceof HTMLLIElement ? found : null;
 }
 
-/** @param {number} skipped */
-function gap(skipped) {
-  const plural = skipped === 1 ? "record is" : "records are";
-  return element("li", { class: "gap" }, `${skipped.toLocaleString("en")} ${plural} not shown here: they came faster than this page reads. A search finds them.`);
+/** @param {number} skipped @param {boolean} uncounted */
+function gap(skipped, uncounted) {
+  const count = skipped.toLocaleString("en");
+  const many = skipped === 0 ? "Some" : uncounted ? `More than ${count}` : count;
+  const missing = `${many} ${skipped === 1 && !uncounted ? "record is" : "records are"} not shown here`;
+  return element(
+    "li",
+    { class: "gap" },
+    `${missing}: they came faster than this page reads. A search finds them.`,
+  );
 }

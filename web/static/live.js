@@ -11,6 +11,9 @@ import { Pending } from "./pending.js";
 /** Often enough to look immediate, seldom enough for the page to stay cool under a flood. */
 const BEAT = 250;
 
+/** How long a search waits for the stream: something between us and the server may hold back its first byte. */
+const PATIENCE = 1500;
+
 /** How long a server that refused the stream is left alone. */
 const RETRY = 5000;
 
@@ -20,6 +23,7 @@ export class Live {
    * @param {() => boolean} on.paused whether what came in has to wait
    * @param {(taken: Taken) => void} on.show
    * @param {() => void} on.changed the number waiting or the connection changed
+   * @param {() => void} on.late the stream stands, and something may have come between it and the last search
    * @param {() => void} on.restart the stream is gone for good: search again and start anew
    */
   constructor(on) {
@@ -29,24 +33,36 @@ export class Live {
     this.connection = "off";
     this.beat = 0;
     this.retry = 0;
+    this.patience = 0;
     this.close = () => {};
   }
 
   /**
-   * Follows from now on. Resolves when the stream stands, or does not: a search made after that leaves no hole.
+   * Follows from now on. Resolves when the stream stands, so that a search made after that leaves no hole; or when it
+   * does not in time.
    * @param {Record<string, string>} parameters
    * @returns {Promise<void>}
    */
   start(parameters) {
     this.stop();
     this.become("connecting");
+    let received = false;
+    let hole = false;
     return new Promise((settled) => {
+      this.patience = window.setTimeout(() => {
+        hole = true;
+        settled();
+      }, PATIENCE);
       this.close = tail(parameters, {
         open: () => {
+          clearTimeout(this.patience);
           this.become("on");
+          if (hole) this.on.late();
+          hole = false;
           settled();
         },
         record: (record) => {
+          received = true;
           this.pending.push(record);
           this.soon();
         },
@@ -55,6 +71,8 @@ export class Live {
           this.soon();
         },
         lost: () => {
+          // The browser tells the server the last record it got; without one, the stream begins anew.
+          hole ||= !received;
           this.become("lost");
           settled();
         },
@@ -72,6 +90,7 @@ export class Live {
     this.close = () => {};
     clearTimeout(this.beat);
     clearTimeout(this.retry);
+    clearTimeout(this.patience);
     this.beat = 0;
     this.pending = new Pending();
     this.become("off");

@@ -3,7 +3,10 @@
  * go and counted, so that the list can say so. Pure.
  *
  * @import { LogRecord } from "./api.js"
- * @typedef {{ records: LogRecord[], skipped: number }} Taken oldest first; `skipped` are missing before them
+ * @typedef {object} Taken
+ * @property {LogRecord[]} records oldest first
+ * @property {number} skipped how many are missing before them
+ * @property {boolean} uncounted more are missing, and nobody knows how many
  */
 
 /** Some screens full; more than this nobody scrolls through, but a browser would feel it. */
@@ -14,11 +17,12 @@ export class Pending {
     /** @type {LogRecord[]} */
     this.records = [];
     this.skipped = 0;
+    this.uncounted = false;
   }
 
   /** How many a reader has not seen, those that were let go included. */
   get size() {
-    return this.records.length + this.skipped;
+    return this.records.length + this.skipped + Number(this.uncounted);
   }
 
   /** @param {LogRecord} record */
@@ -28,17 +32,19 @@ export class Pending {
     if (this.records.length > 2 * MOST) this.trim();
   }
 
-  /** @param {number} skipped the server says that it left some out */
+  /** The server left some out. @param {number | null} skipped null if it did not count them */
   gap(skipped) {
-    this.skipped += skipped;
+    if (skipped === null) this.uncounted = true;
+    else this.skipped += skipped;
   }
 
   /** @returns {Taken} */
   take() {
     this.trim();
-    const taken = { records: this.records, skipped: this.skipped };
+    const taken = { records: this.records, skipped: this.skipped, uncounted: this.uncounted };
     this.records = [];
     this.skipped = 0;
+    this.uncounted = false;
     return taken;
   }
 

@@ -9,7 +9,7 @@ import { QueryHistory } from "./query-history.js";
 import { remember, remembered } from "./remember.js";
 
 /** Said where the reading of a query will stand, so that the room is not wasted. */
-const TIP = ["Words search everything; ", element("kbd", {}, "?"), " says what else can be written."];
+const TIP = ["Words search everything; ", element("kbd", {}, "?"), " says more."];
 
 export class QueryBar {
   /** @param {{ run(query: string): void, cancel(): void, readAs(asText: boolean): void }} on */
@@ -56,19 +56,38 @@ export class QueryBar {
     byId("progress").hidden = !running;
   }
 
-  /** How the server read the query. @param {string} query @param {boolean} forced @param {SearchAnswer} answer */
+  /**
+   * How the server read the query.
+   * @param {string} query
+   * @param {boolean} forced
+   * @param {SearchAnswer} answer
+   */
   showReading(query, forced, answer) {
     this.box.removeAttribute("aria-invalid");
     if (!query) return this.reading.replaceChildren(...TIP);
     if (answer.error) return this.showError(query, answer.error, "Read as text, because it is no query:");
     if (forced) {
-      this.reading.replaceChildren("Searched as the text ", echo(query), " · ", this.link("read it as a query", false));
+      this.reading.replaceChildren(
+        "Searched as the text ",
+        echo(query),
+        " · ",
+        this.link("read it as a query", false),
+      );
     } else {
-      this.reading.replaceChildren("Read as ", echo(answer.read_as), " · ", this.link("search it as text", true));
+      this.reading.replaceChildren(
+        "Read as ",
+        echo(answer.read_as),
+        " · ",
+        this.link("search it as text", true),
+      );
     }
   }
 
-  /** @param {string} query @param {QueryError} error @param {string} [lead] words before a reading that succeeded in another way */
+  /**
+   * @param {string} query
+   * @param {QueryError} error
+   * @param {string} [lead] words before a reading that succeeded in another way
+   */
   showError(query, error, lead) {
     const at = error.at ? [" ", marked(query, error.at.start, error.at.end)] : [];
     const hint = error.hint ? [" ", element("span", { class: "hint" }, text(error.hint))] : [];
@@ -101,7 +120,12 @@ function echo(query) {
   return element("code", {}, text(query));
 }
 
-/** The query with the part in question marked. @param {string} query @param {number} start @param {number} end */
+/**
+ * The query with the part in question marked.
+ * @param {string} query
+ * @param {number} start
+ * @param {number} end
+ */
 function marked(query, start, end) {
   const mark = start < query.length ? text(query.slice(start, Math.max(end, start + 1))) : "⌟";
   const rest = query.slice(Math.max(end, start + 1));

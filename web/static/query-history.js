@@ -1,4 +1,4 @@
-/** The queries this browser ran, walked with ↑ and ↓ as in a shell. Pure but for what it is given to remember with. */
+/** The queries this browser ran, walked with ↑ and ↓ as in a shell. Pure, but for what it is given to store with. */
 
 /** As many as anybody walks back through. */
 const LONGEST = 50;
@@ -21,7 +21,11 @@ export class QueryHistory {
     this.store(JSON.stringify(this.queries));
   }
 
-  /** One step back. @param {string} current what the box holds @returns {string | null} null if there is no older one */
+  /**
+   * One step back.
+   * @param {string} current what the box holds
+   * @returns {string | null} null if there is no older one
+   */
   older(current) {
     if (this.at === -1) this.draft = current;
     let next = this.at + 1;

@@ -3,7 +3,7 @@
  *
  * @import { Fields, LogRecord, Value } from "./api.js"
  * @typedef {{ name: string, text: string, term: string | null }} Row `term` is null where no query can say it
- * @typedef {{ title: string, rows: Row[] }} Group
+ * @typedef {{ title: string, about: "event" | "sender", rows: Row[] }} Group
  */
 
 import { ExactNumber } from "./exact.js";
@@ -13,25 +13,38 @@ import { fieldTerm, spanTerm, term } from "./query-text.js";
 export function groups(record) {
   const spans = (record.spans ?? []).map((span) => ({
     title: "Span",
+    about: /** @type {const} */ ("event"),
     rows: [
       { name: "name", text: span.name, term: term("spans", span.name) },
       ...fieldRows(span.fields ?? {}, spanTerm),
     ],
   }));
-  return [
-    { title: "Fields", rows: fieldRows(record.fields ?? {}, fieldTerm) },
+  const attrs = fieldRows(record.attrs ?? {}, (name, value) => term(`attrs.${name}`, value));
+  const found = /** @type {Group[]} */ ([
+    { title: "Fields", about: "event", rows: fieldRows(record.fields ?? {}, fieldTerm) },
     ...spans,
-    { title: "Record", rows: ownRows(record) },
-  ].filter((group) => group.rows.length > 0);
+    { title: "Record", about: "sender", rows: ownRows(record) },
+    { title: "Process", about: "sender", rows: attrs },
+  ]);
+  return found.filter((group) => group.rows.length > 0);
 }
 
-/** @param {Fields} fields @param {(name: string, value: string) => string | null} toTerm @returns {Row[]} */
-function fieldRows(fields, toTerm) {
-  return Object.entries(fields).map(([name, value]) => ({
-    name,
-    text: valueText(value),
-    term: isPlain(value) ? toTerm(name, String(value)) : null,
-  }));
+/**
+ * Values inside of maps are rows of their own, by their path.
+ * @param {Fields} fields
+ * @param {(name: string, value: string) => string | null} toTerm
+ * @param {string} [path]
+ * @returns {Row[]}
+ */
+function fieldRows(fields, toTerm, path = "") {
+  return Object.entries(fields).flatMap(([last, value]) => {
+    const name = path + last;
+    if (isPlain(value)) return [{ name, text: String(value), term: toTerm(name, String(value)) }];
+    const error = asError(value);
+    if (error) return [{ name, text: valueText(value), term: toTerm(`${name}.message`, error.message) }];
+    if (isMap(value) && Object.keys(value).length > 0) return fieldRows(value, toTerm, `${name}.`);
+    return [{ name, text: valueText(value), term: null }];
+  });
 }
 
 /** @param {LogRecord} record @returns {Row[]} */
@@ -53,8 +66,9 @@ function ownRows(record) {
   for (const [name, text] of own) {
     if (text) rows.push({ name, text, term: term(name, text) });
   }
-  if (record.seq !== undefined) rows.push({ name: "seq", text: String(record.seq), term: null });
-  if (record.flags?.length) rows.push({ name: "flags", text: record.flags.join(", "), term: null });
+  if (record.seq !== undefined)
+    rows.push({ name: "seq", text: String(record.seq), term: term("seq", String(record.seq)) });
+  for (const flag of record.flags ?? []) rows.push({ name: "flags", text: flag, term: term("flags", flag) });
   rows.push({ name: "id", text: record.id, term: null });
   return rows;
 }
@@ -62,18 +76,33 @@ function ownRows(record) {
 /** @param {Value} value @returns {string} */
 export function valueText(value) {
   if (isPlain(value)) return String(value);
-  return causes(value) ?? JSON.stringify(value, null, 2);
+  const error = asError(value);
+  if (!error) return JSON.stringify(value, null, 2);
+  return [
+    error.message,
+    ...error.chain.map((cause) => `caused by: ${valueText(/** @type {Value} */ (cause))}`),
+  ].join("\n");
 }
 
-/** An error and what caused it, one to a line; null if the value is no error. @param {Value} value */
-function causes(value) {
-  if (value === null || typeof value !== "object" || !("message" in value) || !("chain" in value)) return null;
-  const { message, chain, ...others } = value;
-  if (typeof message !== "string" || !Array.isArray(chain) || Object.keys(others).length > 0) return null;
-  return [message, ...chain.map((cause) => `caused by: ${valueText(cause)}`)].join("\n");
+/**
+ * An error as the layer writes one.
+ * @param {Value} value
+ * @returns {{ message: string, chain: unknown[] } | null}
+ */
+function asError(value) {
+  if (!isMap(value) || Object.keys(value).length !== 2) return null;
+  const { message, chain } = value;
+  return typeof message === "string" && Array.isArray(chain) ? { message, chain } : null;
 }
 
-/** @param {Value} value */
+/** @param {Value} value @returns {value is Fields} */
+function isMap(value) {
+  return (
+    value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof ExactNumber)
+  );
+}
+
+/** @param {Value} value @returns {value is boolean | number | string | ExactNumber} */
 function isPlain(value) {
   return value instanceof ExactNumber || (value !== null && typeof value !== "object");
 }

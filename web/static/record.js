@@ -21,19 +21,15 @@ import { stamp } from "./time.js";
 export function recordView(record, on) {
   const message = record.message ?? "";
   const all = groups(record);
-  const own = all.filter((group) => group.title === "Record");
-  const others = all.filter((group) => group.title !== "Record");
+  const own = all.filter((group) => group.about === "sender");
+  const others = all.filter((group) => group.about === "event");
   return element(
     "div",
     { class: "record" },
     toolbar(record, on),
-    message.length > GLANCE && element("pre", { class: "whole", tabindex: "0", "aria-label": "Message" }, text(message)),
-    element(
-      "div",
-      { class: "groups" },
-      others.length > 0 && table(others, on),
-      table(own, on),
-    ),
+    message.length > GLANCE &&
+      element("pre", { class: "whole", tabindex: "0", "aria-label": "Message" }, text(message)),
+    element("div", { class: "groups" }, others.length > 0 && table(others, on), table(own, on)),
   );
 }
 
@@ -60,7 +56,11 @@ function button(words, act) {
   return element("button", { type: "button", click: act }, words);
 }
 
-/** Copied by a click, and a link for whatever else one does with links. @param {string} href @param {RecordActions} on */
+/**
+ * Copied by a click, and a link for whatever else one does with links.
+ * @param {string} href
+ * @param {RecordActions} on
+ */
 function link(href, on) {
   const click = (/** @type {Event} */ event) => {
     if (event instanceof MouseEvent && (event.ctrlKey || event.metaKey || event.shiftKey)) return;
@@ -101,7 +101,16 @@ function fieldRow(row, on) {
   );
 }
 
-/** Without a sign it is the one for copying, which no font can be trusted to have. @param {string} sign @param {string} what @param {() => void} act */
+/**
+ * Without a sign it is the one for copying, which no font can be trusted to have.
+ * @param {string} sign
+ * @param {string} what
+ * @param {() => void} act
+ */
 function action(sign, what, act) {
-  return element("button", { type: "button", class: sign ? undefined : "copy", title: what, "aria-label": what, click: act }, sign);
+  return element(
+    "button",
+    { type: "button", class: sign ? undefined : "copy", title: what, "aria-label": what, click: act },
+    sign,
+  );
 }

@@ -83,7 +83,12 @@ export class Search {
     }
   }
 
-  /** @param {Record<string, string>} parameters @param {number} buckets @param {AbortSignal} signal @returns {Promise<boolean>} */
+  /**
+   * @param {Record<string, string>} parameters
+   * @param {number} buckets
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>}
+   */
   async count(parameters, buckets, signal) {
     try {
       const answer = await histogram({ ...parameters, buckets: String(buckets) }, signal);

@@ -57,7 +57,11 @@ export function isFirstView(search) {
   return !["q", "from", "to", "id"].some((name) => parameters.has(name));
 }
 
-/** Whether going from one state to the other needs a new search. @param {State} before @param {State} after */
+/**
+ * Whether going from one state to the other needs a new search.
+ * @param {State} before
+ * @param {State} after
+ */
 export function searchesAlike(before, after) {
   return (
     before.q === after.q &&

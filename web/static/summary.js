@@ -50,12 +50,18 @@ export class Summary {
   }
 
   draw() {
-    const known = this.total === null ? "" : `${count(this.total)} ${this.total === 1 ? "record" : "records"}`;
+    const known =
+      this.total === null ? "" : `${count(this.total)} ${this.total === 1 ? "record" : "records"}`;
     // While records come in, the number shown changes all the time and is of no use to anybody.
     const shown = this.live ? "live" : this.shown === this.total ? "" : `${count(this.shown)} shown`;
     const cost = `${count(this.scanned)} scanned · ${duration(this.ms)}`;
-    this.root.replaceChildren(element("b", {}, known), known && " · ", [shown, cost].filter(Boolean).join(" · "));
-    if (this.partial) this.root.append(element("span", { class: "partial" }, " Partial: ", text(this.partial)));
+    this.root.replaceChildren(
+      element("b", {}, known),
+      known && " · ",
+      [shown, cost].filter(Boolean).join(" · "),
+    );
+    if (this.partial)
+      this.root.append(element("span", { class: "partial" }, " Partial: ", text(this.partial)));
   }
 }
 

@@ -46,7 +46,9 @@ export class TimeMenu {
     // Whole seconds, rounded outwards: nobody types the rest, and nothing shall fall out of the range.
     this.from.value = start === null ? "" : fieldTime(Math.floor(start / 1000) * 1000, state.utc);
     this.to.value = end === null ? "" : fieldTime(Math.ceil(end / 1000) * 1000, state.utc);
-    byId("range-zone").textContent = state.utc ? "in UTC" : `in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+    byId("range-zone").textContent = state.utc
+      ? "in UTC"
+      : `in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
     const place = this.button.getBoundingClientRect();
     this.menu.style.top = `${place.bottom + 6}px`;
     this.menu.style.left = `${Math.max(8, Math.min(place.left, document.documentElement.clientWidth - 340))}px`;

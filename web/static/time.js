@@ -22,7 +22,11 @@ export const PRESETS = [
 
 const UNITS = /** @type {Record<string, number>} */ ({ s: SECOND, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY });
 
-/** How long ago a relative time is, in ms; null if it is none. @param {string} text @returns {number | null} */
+/**
+ * How long ago a relative time is, in ms; null if it is none.
+ * @param {string} text
+ * @returns {number | null}
+ */
 export function relative(text) {
   const match = /^-(\d+)([smhdw])$/.exec(text);
   return match ? Number(match[1]) * UNITS[match[2]] : null;
@@ -76,7 +80,11 @@ export function iso(at) {
   return new Date(at).toISOString();
 }
 
-/** `2026-07-28 14:03:22.123`, the same width whatever the language. @param {number} at @param {boolean} utc */
+/**
+ * `2026-07-28 14:03:22.123`, the same width whatever the language.
+ * @param {number} at
+ * @param {boolean} utc
+ */
 export function stamp(at, utc) {
   const shifted = new Date(utc ? at : at - new Date(at).getTimezoneOffset() * MINUTE);
   return Number.isNaN(shifted.getTime()) ? "" : shifted.toISOString().slice(0, -1).replace("T", " ");
@@ -92,7 +100,11 @@ export function fieldTime(at, utc) {
   return stamp(at, utc).replace(" ", "T");
 }
 
-/** What a `datetime-local` field says, as RFC 3339; empty if it is empty. @param {string} value @param {boolean} utc */
+/**
+ * What a `datetime-local` field says, as RFC 3339; empty if it is empty.
+ * @param {string} value
+ * @param {boolean} utc
+ */
 export function timeOfField(value, utc) {
   const at = Date.parse(utc && value ? `${value}Z` : value);
   return Number.isNaN(at) ? "" : iso(at);
@@ -108,14 +120,43 @@ export function sortKey(time) {
 export function ago(at, now) {
   const age = Math.max(0, now - at);
   const [unit, name] =
-    age < 90 * SECOND ? [SECOND, "second"] : age < 90 * MINUTE ? [MINUTE, "minute"] : age < 36 * HOUR ? [HOUR, "hour"] : [DAY, "day"];
+    age < 90 * SECOND
+      ? [SECOND, "second"]
+      : age < 90 * MINUTE
+        ? [MINUTE, "minute"]
+        : age < 36 * HOUR
+          ? [HOUR, "hour"]
+          : [DAY, "day"];
   const count = Math.round(age / Number(unit));
   return `${count} ${name}${count === 1 ? "" : "s"} ago`;
 }
 
 const TICK_STEPS = [
-  1, 5, 10, 50, 100, 500, SECOND, 5 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 10 * MINUTE,
-  30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY, 365 * DAY,
+  1,
+  5,
+  10,
+  50,
+  100,
+  500,
+  SECOND,
+  5 * SECOND,
+  10 * SECOND,
+  30 * SECOND,
+  MINUTE,
+  5 * MINUTE,
+  10 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  3 * HOUR,
+  6 * HOUR,
+  12 * HOUR,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
+  30 * DAY,
+  90 * DAY,
+  365 * DAY,
 ];
 
 /**

@@ -6,7 +6,8 @@
  */
 
 // A joiner that glues an emoji together is part of its look, so it is left alone.
-const HIDDEN = /(?<!\p{Extended_Pictographic}\ufe0f?)\u200d|(?![\n\t\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const HIDDEN =
+  /(?<!\p{Extended_Pictographic}\ufe0f?)\u200d|(?![\n\t\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** @param {string} text @returns {Piece[]} */
 export function visible(text) {
@@ -22,8 +23,10 @@ export function visible(text) {
 }
 
 // Names, because the pictures Unicode has for them are missing from many fonts.
-const NAMES = ("NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI " +
-  "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US").split(" ");
+const NAMES = (
+  "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI " +
+  "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
+).split(" ");
 
 /** @param {string} character @returns {string} `⟨ESC⟩` for what ASCII has a name for, else `⟨U+202E⟩` */
 function standIn(character) {

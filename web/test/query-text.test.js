@@ -1,10 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fieldTerm, not, only, phrase, quote, spanTerm, split, splitPipeline, term } from "../static/query-text.js";
+import {
+  fieldTerm,
+  not,
+  only,
+  phrase,
+  quote,
+  spanTerm,
+  split,
+  splitPipeline,
+  term,
+} from "../static/query-text.js";
 
 test("a value is quoted when it would not stand for itself", () => {
-  const check = (/** @type {string} */ value, /** @type {string} */ expected) => assert.equal(quote(value), expected);
+  const check = (/** @type {string} */ value, /** @type {string} */ expected) =>
+    assert.equal(quote(value), expected);
   check("iptv", "iptv");
   check("iptv::catalog", "iptv::catalog");
   check("src/catalog.rs:41", "src/catalog.rs:41");
@@ -28,11 +39,15 @@ test("a field that is named like a part of the record is asked for as a field", 
   assert.equal(fieldTerm("span.kind", "client"), "fields.span.kind:client");
   assert.equal(fieldTerm("http.method", "GET"), "http.method:GET");
   assert.equal(spanTerm("path", "/live"), 'span.path:"/live"');
+  assert.equal(fieldTerm("we ird", "1"), '"we ird":1');
+  assert.equal(fieldTerm('level "x"', "1"), '"level \\"x\\"":1');
+  assert.equal(fieldTerm("level.of.it", "1"), "fields.level.of.it:1");
+  assert.equal(fieldTerm("OR", "1"), '"OR":1');
+  assert.equal(spanTerm("a b", "1"), '"span.a b":1');
 });
 
 test("what no query can say has no term", () => {
-  assert.equal(fieldTerm("we ird", "1"), null);
-  assert.equal(fieldTerm("<img>", "1"), null);
+  assert.equal(fieldTerm("a\u0000b", "1"), null);
   assert.equal(term("message", "two\nlines"), null);
   assert.equal(term("message", "\u001b[31m"), null);
   assert.equal(term("message", "x".repeat(501)), null);
@@ -50,9 +65,17 @@ test("only this adds a term, and takes the place of another value of the same fi
   check("-service:auth", "-service:auth service:iptv");
   check("a OR b", "(a OR b) service:iptv");
   check("(a OR b) c", "(a OR b) c service:iptv");
+  check("a OR(b)", "(a OR(b)) service:iptv");
+  check("(a)OR b", "((a)OR b) service:iptv");
+  check("FOR ORDER -(a OR b)", "FOR ORDER -(a OR b) service:iptv");
+  check('say \\" OR x', '(say \\" OR x) service:iptv');
   check('"a OR b"', '"a OR b" service:iptv');
   check("timeout | count by service", "timeout service:iptv | count by service");
   check("path:/^\\/a (b|c)/ x", "path:/^\\/a (b|c)/ x service:iptv");
+});
+
+test("a field whose name is quoted is replaced as well", () => {
+  assert.equal(only('"we ird":1 x', '"we ird":2'), 'x "we ird":2');
 });
 
 test("several spans can have the same field, so only this keeps what is asked of another", () => {
@@ -72,7 +95,10 @@ test("not this adds the opposite and takes the term itself away", () => {
 test("quotes, groups and regular expressions hold together", () => {
   assert.deepEqual(split('a "b c" -(d OR e) f:"g h" /i j/'), ["a", '"b c"', "-(d OR e)", 'f:"g h"', "/i j/"]);
   assert.deepEqual(split('"not closed and more'), ['"not closed and more']);
-  assert.deepEqual(splitPipeline('"a | b" /c|d/ | top 10 path'), { filter: '"a | b" /c|d/ ', rest: "| top 10 path" });
+  assert.deepEqual(splitPipeline('"a | b" /c|d/ | top 10 path'), {
+    filter: '"a | b" /c|d/ ',
+    rest: "| top 10 path",
+  });
 });
 
 test("text becomes one phrase", () => {

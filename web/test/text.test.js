@@ -6,7 +6,9 @@ import { visible } from "../static/visible.js";
 
 /** @param {string} text */
 function shown(text) {
-  return visible(text).map((piece) => piece.text).join("");
+  return visible(text)
+    .map((piece) => piece.text)
+    .join("");
 }
 
 test("ordinary text in any script is left alone", () => {
@@ -17,7 +19,8 @@ test("ordinary text in any script is left alone", () => {
 });
 
 test("what has no look, or changes the look of others, gets one", () => {
-  const check = (/** @type {string} */ text, /** @type {string} */ expected) => assert.equal(shown(text), expected);
+  const check = (/** @type {string} */ text, /** @type {string} */ expected) =>
+    assert.equal(shown(text), expected);
   check("\u001b[2J", "⟨ESC⟩[2J");
   check("a\u0000b\u0007", "a⟨NUL⟩b⟨BEL⟩");
   check("a\r\nb", "a⟨CR⟩\nb");
@@ -39,7 +42,10 @@ test("a stand-in is told apart from the same characters in the text", () => {
 
 test("a field's name can be any text, also one that JavaScript knows", () => {
   const read = parse('{"__proto__": 1, "constructor": "x"}');
-  assert.deepEqual(Object.entries(read), [["__proto__", 1], ["constructor", "x"]]);
+  assert.deepEqual(Object.entries(read), [
+    ["__proto__", 1],
+    ["constructor", "x"],
+  ]);
 });
 
 test("an exact number is written as it was read", () => {
@@ -52,7 +58,7 @@ test("an exact number is written as it was read", () => {
 
 test("numbers are read without loss where the engine shows their source", () => {
   let source;
-  JSON.parse("1.0", (_key, value, /** @type {any} */ context) => (source = context?.source, value));
+  JSON.parse("1.0", (_key, value, /** @type {any} */ context) => ((source = context?.source), value));
   const read = parse('{"big": 9007199254740993, "small": 42, "half": 0.5, "float": 1.0}');
   assert.equal(read.small, 42);
   assert.equal(read.half, 0.5);

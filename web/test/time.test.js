@@ -2,7 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  ago, fieldTime, iso, moment, presetFor, rangeLabel, rowTime, sortKey, stamp, ticks, timeOfField, zoomOut,
+  ago,
+  fieldTime,
+  iso,
+  moment,
+  presetFor,
+  rangeLabel,
+  rowTime,
+  sortKey,
+  stamp,
+  ticks,
+  timeOfField,
+  zoomOut,
 } from "../static/time.js";
 
 const NOW = Date.parse("2026-07-28T12:00:00Z");
@@ -65,8 +76,16 @@ test("the preset that reaches back far enough is the shortest one", () => {
 });
 
 test("times sort to the nanosecond however many digits they have", () => {
-  const sorted = ["2026-07-28T12:00:00Z", "2026-07-28T12:00:00.000000001Z", "2026-07-28T12:00:00.1Z", "2026-07-28T12:00:00.100000001Z"];
-  assert.deepEqual([...sorted].reverse().sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1)), sorted);
+  const sorted = [
+    "2026-07-28T12:00:00Z",
+    "2026-07-28T12:00:00.000000001Z",
+    "2026-07-28T12:00:00.1Z",
+    "2026-07-28T12:00:00.100000001Z",
+  ];
+  assert.deepEqual(
+    [...sorted].reverse().sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1)),
+    sorted,
+  );
 });
 
 test("ages are rounded to what one would say", () => {
@@ -79,6 +98,9 @@ test("ages are rounded to what one would say", () => {
 test("the axis has few marks, at round times", () => {
   const marks = ticks(NOW - HOUR, NOW, 6, true).map(({ label }) => label);
   assert.deepEqual(marks, ["11:00", "11:10", "11:20", "11:30", "11:40", "11:50", "12:00"]);
-  assert.deepEqual(ticks(NOW - 24 * HOUR, NOW, 5, true).map(({ label }) => label), ["12:00", "18:00", "07-28", "06:00", "12:00"]);
+  assert.deepEqual(
+    ticks(NOW - 24 * HOUR, NOW, 5, true).map(({ label }) => label),
+    ["12:00", "18:00", "07-28", "06:00", "12:00"],
+  );
   assert.ok(ticks(NOW, NOW + 5, 6, true).length > 0);
 });

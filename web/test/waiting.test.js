@@ -11,8 +11,11 @@ test("what waits comes out in order and once", () => {
   pending.push(record(1));
   pending.push(record(2));
   assert.equal(pending.size, 2);
-  assert.deepEqual(pending.take().records.map(({ id }) => id), ["1", "2"]);
-  assert.deepEqual(pending.take(), { records: [], skipped: 0 });
+  assert.deepEqual(
+    pending.take().records.map(({ id }) => id),
+    ["1", "2"],
+  );
+  assert.deepEqual(pending.take(), { records: [], skipped: 0, uncounted: false });
 });
 
 test("a flood keeps the newest and counts the rest", () => {
@@ -30,7 +33,11 @@ test("what the server left out is counted with the rest", () => {
   const pending = new Pending();
   pending.gap(132);
   assert.equal(pending.size, 132);
-  assert.deepEqual(pending.take(), { records: [], skipped: 132 });
+  assert.deepEqual(pending.take(), { records: [], skipped: 132, uncounted: false });
+  pending.gap(null);
+  assert.equal(pending.size, 1);
+  assert.deepEqual(pending.take(), { records: [], skipped: 0, uncounted: true });
+  assert.equal(pending.size, 0);
 });
 
 test("the history walks back and ends at what was being typed", () => {
@@ -58,5 +65,6 @@ test("a query is remembered once, the newest first, and not for ever", () => {
 });
 
 test("what somebody else stored does no harm", () => {
-  for (const stored of ["{", '{"a":1}', '["a",1]']) assert.ok(new QueryHistory(stored, () => {}).queries.length <= 1);
+  for (const stored of ["{", '{"a":1}', '["a",1]'])
+    assert.ok(new QueryHistory(stored, () => {}).queries.length <= 1);
 });

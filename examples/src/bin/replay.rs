@@ -2,7 +2,7 @@
 //! record with the level and time that can be told from it; nothing is lost when a file is larger than the buffer.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ struct Options {
 }
 
 /// Bytes waiting above which sending pauses: well below what the layer holds, so that it never refuses a line.
-const HIGH_WATER: u64 = 2 * 1024 * 1024;
+const HIGH_WATER: usize = 2 * 1024 * 1024;
 /// How long the server may be away before sending is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines between two looks at the buffer.

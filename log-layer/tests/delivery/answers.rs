@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tracing::dispatcher::with_default;
 use tracing::{info, warn};
 
-use crate::collector::Collector;
-use crate::redis::Redis;
+use crate::collector::{Collector, batches};
+use crate::redis::Place;
 use crate::stack::{builder, install, shipped_with};
 use crate::wait::{PATIENCE, until};
 
@@ -23,18 +23,25 @@ fn parsed(text: &str) -> Value {
 
 /// Drops declared in these batches, as `level reason count`.
 fn declared(batches: &[Value]) -> Vec<String> {
-    let lines = batches.iter().flat_map(|batch| batch["dropped"].as_array().unwrap());
+    let lines = batches
+        .iter()
+        .flat_map(|batch| batch["dropped"].as_array().unwrap());
     lines
         .map(|line| {
             assert!(line["from"].as_i64().unwrap() <= line["to"].as_i64().unwrap());
-            format!("{} {} {}", line["level"].as_str().unwrap(), line["reason"].as_str().unwrap(), line["count"])
+            format!(
+                "{} {} {}",
+                line["level"].as_str().unwrap(),
+                line["reason"].as_str().unwrap(),
+                line["count"]
+            )
         })
         .collect()
 }
 
 #[test]
 fn batches_say_who_sends_them_and_are_numbered_without_a_gap() {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::start(&redis.url());
     let (dispatch, guard) = install(
         builder(&redis.url())
@@ -50,15 +57,22 @@ fn batches_say_who_sends_them_and_are_numbered_without_a_gap() {
     });
     let report = guard.flush(PATIENCE);
     assert_eq!((report.stored, report.still_buffered, report.dropped), (95, 0, 0));
-    let batches = collector.batches();
+    let batches = batches(&collector.texts());
     let source = &batches[0]["source"];
     assert_eq!(source["service"], "iptv");
     assert_eq!(source["instance"], "host-7:1");
     assert_eq!(source["version"], "1.4.2");
     assert_eq!(source["attrs"], json!({"env": "prod"}));
     assert_eq!(source["boot"].as_str().unwrap().len(), 32);
-    assert!(batches.iter().all(|batch| batch["source"] == *source && batch["v"] == 1));
-    let mut numbers: Vec<_> = batches.iter().map(|batch| batch["no"].as_u64().unwrap()).collect();
+    assert!(
+        batches
+            .iter()
+            .all(|batch| batch["source"] == *source && batch["v"] == 1)
+    );
+    let mut numbers: Vec<_> = batches
+        .iter()
+        .map(|batch| batch["no"].as_u64().unwrap())
+        .collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=batches.len() as u64).collect::<Vec<_>>());
     for (index, record) in collector.records().iter().enumerate() {
@@ -69,7 +83,7 @@ fn batches_say_who_sends_them_and_are_numbered_without_a_gap() {
 
 #[test]
 fn a_failure_that_may_pass_is_answered_with_the_same_bytes() {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::answering(&redis.url(), |_, before| match before {
         0 => Err(Fault::handler("the disk is full")),
         1 => Err(Fault::overloaded("later")),
@@ -78,7 +92,7 @@ fn a_failure_that_may_pass_is_answered_with_the_same_bytes() {
     let (dispatch, guard) = install(builder(&redis.url()));
     with_default(&dispatch, || info!("patient"));
     until("it is stored", || (guard.stats().stored == 1).then_some(()));
-    let texts = collector.texts().clone();
+    let texts = collector.texts();
     assert_eq!(texts.len(), 3);
     assert!(texts.iter().all(|text| *text == texts[0]));
     let stats = guard.stats();
@@ -88,7 +102,7 @@ fn a_failure_that_may_pass_is_answered_with_the_same_bytes() {
 
 #[test]
 fn a_batch_that_is_refused_for_good_is_counted_and_declared_and_does_not_stop_the_others() {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::answering(&redis.url(), |text, _| {
         if text.contains("poison") {
             return Err(Fault::invalid_params("no such version"));
@@ -105,13 +119,16 @@ fn a_batch_that_is_refused_for_good_is_counted_and_declared_and_does_not_stop_th
     one_batch(&|| info!("good again"));
     let report = guard.flush(PATIENCE);
     assert_eq!((report.stored, report.still_buffered, report.dropped), (2, 0, 1));
-    let accepted: Vec<_> = collector.batches().into_iter().filter(|batch| !batch.to_string().contains("poison")).collect();
+    let accepted: Vec<_> = batches(&collector.texts())
+        .into_iter()
+        .filter(|batch| !batch.to_string().contains("poison"))
+        .collect();
     assert_eq!(declared(&accepted), ["warn rejected_by_server 1"]);
 }
 
 #[test]
 fn records_that_the_server_rejects_are_counted_and_declared() {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::answering(&redis.url(), |text, _| {
         let records = parsed(text)["records"].as_array().unwrap().clone();
         let bad = (0..records.len()).filter(|index| records[*index]["message"] == "bad");
@@ -126,22 +143,30 @@ fn records_that_the_server_rejects_are_counted_and_declared() {
         }
     });
     let report = guard.flush(PATIENCE);
-    assert_eq!((report.stored, report.still_buffered, report.dropped), (10, 0, 10));
+    assert_eq!(
+        (report.stored, report.still_buffered, report.dropped),
+        (10, 0, 10)
+    );
     let told = until("the drops are declared", || {
         guard.flush(PATIENCE);
-        let declared = declared(&collector.batches());
+        let declared = declared(&batches(&collector.texts()));
         (!declared.is_empty()).then_some(declared)
     });
     let count: u64 = told
         .iter()
-        .map(|line| line.strip_prefix("warn rejected_by_server ").unwrap().parse::<u64>().unwrap())
+        .map(|line| {
+            line.strip_prefix("warn rejected_by_server ")
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        })
         .sum();
     assert_eq!(count, 10);
 }
 
 #[test]
 fn a_batch_that_is_too_large_is_split_until_it_fits() {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::answering(&redis.url(), |text, _| {
         if parsed(text)["records"].as_array().unwrap().len() > 3 {
             let data = RawValue::from_string(r#"{"limit_records":3}"#.to_owned()).unwrap();
@@ -153,11 +178,15 @@ fn a_batch_that_is_too_large_is_split_until_it_fits() {
         stored()
     });
     let (dispatch, guard) = install(builder(&redis.url()));
-    with_default(&dispatch, || (0..50).for_each(|number| info!(number, "one of many")));
+    with_default(&dispatch, || {
+        (0..50).for_each(|number| info!(number, "one of many"))
+    });
     let report = guard.flush(PATIENCE);
     assert_eq!((report.stored, report.still_buffered, report.dropped), (50, 0, 0));
-    let batches = collector.batches();
-    let kept = batches.iter().filter(|batch| batch["records"].as_array().unwrap().len() <= 3);
+    let batches = batches(&collector.texts());
+    let kept = batches
+        .iter()
+        .filter(|batch| batch["records"].as_array().unwrap().len() <= 3);
     let numbers: Vec<_> = kept
         .flat_map(|batch| batch["records"].as_array().unwrap())
         .map(|record| record["fields"]["number"].as_u64().unwrap())
@@ -168,7 +197,7 @@ fn a_batch_that_is_too_large_is_split_until_it_fits() {
 
 #[test]
 fn a_single_record_that_is_too_large_is_given_up_alone() {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::answering(&redis.url(), |text, _| {
         if text.contains("huge") {
             let data = RawValue::from_string(r#"{"limit_bytes":10}"#.to_owned()).unwrap();

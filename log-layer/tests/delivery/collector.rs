@@ -1,7 +1,7 @@
 //! A log server of the test's own: keeps every batch it is sent and answers as it is told.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use rpc::{Fault, Server};
@@ -9,8 +9,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-
-use crate::wait::until;
 
 /// The text of a batch, and how many came before it, to what the server answers.
 pub(crate) type Answer = dyn Fn(&str, usize) -> Result<Value, Fault> + Send + Sync;
@@ -27,9 +25,11 @@ struct Append {
 }
 
 impl Collector {
-    /// Stores everything.
+    /// Says that it stores everything.
     pub(crate) fn start(url: &str) -> Collector {
-        Collector::answering(url, |_, _| Ok(json!({"stored": 1, "duplicate": false, "rejected": []})))
+        Collector::answering(url, |_, _| {
+            Ok(json!({"stored": 1, "duplicate": false, "rejected": []}))
+        })
     }
 
     pub(crate) fn answering(
@@ -51,46 +51,45 @@ impl Collector {
     }
 
     /// Everything received so far, as it came, repeats included.
-    pub(crate) fn texts(&self) -> MutexGuard<'_, Vec<String>> {
-        self.received.lock().unwrap()
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.received.lock().unwrap().clone()
     }
 
-    /// The batches received so far by their number, each once; a repeat must be the same text.
-    pub(crate) fn batches(&self) -> Vec<Value> {
-        let mut batches = BTreeMap::new();
-        for text in &*self.texts() {
-            let batch: Value = serde_json::from_str(text).unwrap();
-            let id = (batch["source"]["boot"].to_string(), batch["no"].as_u64());
-            let known = batches.insert(id, (text.clone(), batch));
-            assert!(known.is_none_or(|(before, _)| before == *text), "a resend differs: {text}");
-        }
-        batches.into_values().map(|(_, batch)| batch).collect()
-    }
-
-    /// The records received so far, by their number, each once.
+    /// The records received so far.
     pub(crate) fn records(&self) -> Vec<Value> {
-        let mut records = Vec::new();
-        for batch in self.batches() {
-            let callsites = batch["callsites"].as_array().unwrap().clone();
-            for record in batch["records"].as_array().unwrap() {
-                let mut record = record.clone();
-                let callsite = record["callsite"].as_u64().unwrap() as usize;
-                record["callsite"] = callsites[callsite].clone();
-                records.push(record);
-            }
-        }
-        records.sort_by_key(|record| record["seq"].as_u64());
-        records
+        records(&self.texts())
     }
+}
 
-    /// The records, once there are as many.
-    #[track_caller]
-    pub(crate) fn wait_for(&self, count: usize) -> Vec<Value> {
-        until(&format!("{count} records have arrived"), || {
-            let records = self.records();
-            (records.len() >= count).then_some(records)
-        })
+/// The batches by their number, each once; a repeat must be the same text.
+pub(crate) fn batches(texts: &[String]) -> Vec<Value> {
+    let mut batches = BTreeMap::new();
+    for text in texts {
+        let batch: Value = serde_json::from_str(text).unwrap();
+        let id = (batch["source"]["boot"].to_string(), batch["no"].as_u64());
+        let known = batches.insert(id, (text, batch));
+        assert!(
+            known.is_none_or(|(before, _)| before == text),
+            "a resend differs: {text}"
+        );
     }
+    batches.into_values().map(|(_, batch)| batch).collect()
+}
+
+/// The records by their number, each with its call-site in place.
+pub(crate) fn records(texts: &[String]) -> Vec<Value> {
+    let mut records = Vec::new();
+    for batch in batches(texts) {
+        let callsites = batch["callsites"].as_array().unwrap();
+        for record in batch["records"].as_array().unwrap() {
+            let mut record = record.clone();
+            let callsite = record["callsite"].as_u64().unwrap() as usize;
+            record["callsite"] = callsites[callsite].clone();
+            records.push(record);
+        }
+    }
+    records.sort_by_key(|record| record["seq"].as_u64());
+    records
 }
 
 impl Drop for Collector {
@@ -105,7 +104,10 @@ impl Drop for Collector {
 }
 
 fn serve(url: &str, received: Arc<Mutex<Vec<String>>>, answer: Arc<Answer>, stop: CancellationToken) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let server = Server::builder("logs")
             .redis(url)

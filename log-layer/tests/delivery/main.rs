@@ -1,5 +1,7 @@
 //! What is logged arrives, exactly, whatever happens on the way: against a real Redis and a small log server.
 
+#![expect(clippy::unwrap_used, reason = "a test, and what helps it, fails by panicking")]
+
 mod wait;
 mod redis;
 mod collector;

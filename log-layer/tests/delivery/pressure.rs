@@ -6,7 +6,7 @@ use log_layer::DropReason;
 use tracing::dispatcher::with_default;
 use tracing::{Level, debug, error, info, trace, warn};
 
-use crate::collector::Collector;
+use crate::collector::{Collector, batches};
 use crate::redis::Place;
 use crate::stack::{builder, install};
 use crate::wait::PATIENCE;
@@ -32,8 +32,19 @@ fn a_full_buffer_refuses_mild_levels_first_and_accounts_for_every_record() {
     let stats = guard.stats();
     assert!(stats.buffered_bytes <= 256 << 10, "{}", stats.buffered_bytes);
     assert_eq!(stats.accepted + stats.dropped_total(), 5 * EACH);
-    assert!(stats.dropped().iter().all(|dropped| dropped.reason == DropReason::Full));
-    let dropped = |level| stats.dropped().iter().find(|dropped| dropped.level == level).map_or(0, |dropped| dropped.count);
+    assert!(
+        stats
+            .dropped()
+            .iter()
+            .all(|dropped| dropped.reason == DropReason::Full)
+    );
+    let dropped = |level| {
+        stats
+            .dropped()
+            .iter()
+            .find(|dropped| dropped.level == level)
+            .map_or(0, |dropped| dropped.count)
+    };
     assert!(dropped(Level::DEBUG) > dropped(Level::INFO));
     assert!(dropped(Level::INFO) > dropped(Level::WARN));
     assert!(dropped(Level::ERROR) > 0);
@@ -44,12 +55,16 @@ fn a_full_buffer_refuses_mild_levels_first_and_accounts_for_every_record() {
     assert_eq!((report.stored, report.still_buffered), (stats.accepted, 0));
     let (mut received, mut declared) = (Counts::new(), Counts::new());
     for record in collector.records() {
-        *received.entry(record["callsite"]["level"].as_str().unwrap().to_owned()).or_default() += 1;
+        *received
+            .entry(record["callsite"]["level"].as_str().unwrap().to_owned())
+            .or_default() += 1;
     }
-    for batch in collector.batches() {
+    for batch in batches(&collector.texts()) {
         for line in batch["dropped"].as_array().unwrap() {
             assert_eq!(line["reason"], "full");
-            let count = declared.entry(line["level"].as_str().unwrap().to_owned()).or_default();
+            let count = declared
+                .entry(line["level"].as_str().unwrap().to_owned())
+                .or_default();
             *count += line["count"].as_u64().unwrap();
         }
     }
@@ -57,8 +72,16 @@ fn a_full_buffer_refuses_mild_levels_first_and_accounts_for_every_record() {
         let count = |counts: &Counts| counts.get(level).copied().unwrap_or(0);
         assert_eq!(count(&received) + count(&declared), EACH, "{level}");
     }
-    let numbers: Vec<_> = collector.records().iter().map(|record| record["seq"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, (1..=stats.accepted).collect::<Vec<_>>(), "refused records use no number");
+    let numbers: Vec<_> = collector
+        .records()
+        .iter()
+        .map(|record| record["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=stats.accepted).collect::<Vec<_>>(),
+        "refused records use no number"
+    );
     assert_eq!(guard.stats().buffered_bytes, 0);
 }
 
@@ -66,7 +89,9 @@ fn a_full_buffer_refuses_mild_levels_first_and_accounts_for_every_record() {
 fn after_a_full_buffer_was_emptied_everything_is_accepted_again() {
     let place = Place::new();
     let (dispatch, guard) = install(builder(&place.url()).buffer_bytes(64 << 10));
-    with_default(&dispatch, || (0..10_000).for_each(|number| info!(number, "too many")));
+    with_default(&dispatch, || {
+        (0..10_000).for_each(|number| info!(number, "too many"))
+    });
     assert!(guard.stats().dropped_total() > 0);
     let redis = place.start();
     let collector = Collector::start(&redis.url());

@@ -40,16 +40,17 @@ impl Place {
             .spawn()
             .expect("redis-server is installed");
         let redis = Redis { directory, process };
-        until("Redis answers", || redis.ask("PING").is_some_and(|answer| answer == "+PONG").then_some(()));
+        until("Redis answers", || {
+            redis
+                .ask("PING")
+                .is_some_and(|answer| answer == "+PONG")
+                .then_some(())
+        });
         redis
     }
 }
 
 impl Redis {
-    pub(crate) fn start() -> Redis {
-        Place::new().start()
-    }
-
     pub(crate) fn url(&self) -> String {
         Place(self.directory.clone()).url()
     }

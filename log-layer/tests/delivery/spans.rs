@@ -42,7 +42,10 @@ fn what_is_recorded_late_replaces_what_was_there() {
         info!("after");
     });
     assert_eq!(records[0]["spans"][0]["fields"], json!({"first": 1}));
-    assert_eq!(records[1]["spans"][0]["fields"], json!({"first": "changed", "late": 3}));
+    assert_eq!(
+        records[1]["spans"][0]["fields"],
+        json!({"first": "changed", "late": 3})
+    );
 }
 
 #[test]

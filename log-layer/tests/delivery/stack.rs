@@ -11,7 +11,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::collector::Collector;
-use crate::redis::Redis;
+use crate::redis::Place;
 use crate::wait::PATIENCE;
 
 /// A layer with everything on, and quick enough for tests.
@@ -37,14 +37,14 @@ pub(crate) fn shipped(log: impl FnOnce()) -> Vec<Value> {
 
 #[track_caller]
 pub(crate) fn shipped_with(configure: impl FnOnce(Builder) -> Builder, log: impl FnOnce()) -> Vec<Value> {
-    let redis = Redis::start();
+    let redis = Place::new().start();
     let collector = Collector::start(&redis.url());
     let (dispatch, guard) = install(configure(builder(&redis.url())));
     with_default(&dispatch, log);
     let report = guard.flush(PATIENCE);
     assert_eq!(report.still_buffered, 0, "{:?}", guard.stats());
     let records = collector.records();
-    for text in &*collector.texts() {
+    for text in &collector.texts() {
         let arrived = "2026-11-22T00:00:00Z".parse().unwrap();
         let batch = log_record::Batch::parse(text, arrived).unwrap();
         assert_eq!(batch.rejected, [], "the server must be able to read every record");

@@ -29,7 +29,10 @@ impl Error for Failure {
 
 fn failure() -> Failure {
     let cause = Failure("no route", None);
-    Failure("cannot connect", Some(Box::new(Failure("timed out", Some(Box::new(cause))))))
+    Failure(
+        "cannot connect",
+        Some(Box::new(Failure("timed out", Some(Box::new(cause))))),
+    )
 }
 
 struct Bomb;
@@ -141,7 +144,14 @@ fn a_message_is_text_whatever_its_type() {
 #[test]
 fn names_are_kept_but_raw_ones_lose_their_prefix_and_the_last_of_two_wins() {
     let records = shipped(|| {
-        info!(r#type = "raw", "with \"quotes\"" = 1, level = "mine", user.id = 2, twice = 1, twice = 2);
+        info!(
+            r#type = "raw",
+            "with \"quotes\"" = 1,
+            level = "mine",
+            user.id = 2,
+            twice = 1,
+            twice = 2
+        );
     });
     assert_eq!(
         fields(&records),
@@ -153,7 +163,12 @@ fn names_are_kept_but_raw_ones_lose_their_prefix_and_the_last_of_two_wins() {
 #[test]
 fn secrets_are_redacted_by_name_wherever_they_stand() {
     let records = shipped(|| {
-        let span = tracing::info_span!("login", password = "hunter2", token = tracing::field::Empty, user = "ann");
+        let span = tracing::info_span!(
+            "login",
+            password = "hunter2",
+            token = tracing::field::Empty,
+            user = "ann"
+        );
         span.record("token", "hunter2");
         span.in_scope(|| {
             info!(
@@ -268,7 +283,13 @@ fn what_is_too_long_is_cut_and_says_so() {
 
 #[test]
 fn any_value_is_read_back_as_it_was() {
-    let value = (any::<String>(), any::<String>(), any::<i64>(), any::<u64>(), any::<bool>());
+    let value = (
+        any::<String>(),
+        any::<String>(),
+        any::<i64>(),
+        any::<u64>(),
+        any::<bool>(),
+    );
     let logged = RefCell::new(Vec::new());
     let records = shipped(|| {
         let mut runner = TestRunner::new(Config::with_cases(500));

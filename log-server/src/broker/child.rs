@@ -25,8 +25,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_millis(500);
 /// How often a condition is asked for while starting and stopping.
 const POLL: Duration = Duration::from_millis(10);
-/// The usual port first: services that name no address use it.
-const USUAL_PORT: u16 = 6379;
 
 pub(super) struct Child {
     directory: PathBuf,
@@ -63,12 +61,16 @@ impl Child {
     }
 
     /// Starts a new one and waits until it answers.
-    pub(super) async fn start(data: &Path) -> Result<Child, BrokerError> {
+    /// Without an earlier run's port it prefers `port`.
+    pub(super) async fn start(data: &Path, port: u16) -> Result<Child, BrokerError> {
         let directory = data.join("redis");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(|error| BrokerError::Child(format!("{}: {error}", directory.display())))?;
         let failed = |error: std::io::Error| BrokerError::Child(error.to_string());
-        let mut child = Child { directory, port: free_port(USUAL_PORT).map_err(failed)?, pid: Pid::INIT, process: None };
+        // Services have been told the port of an earlier run.
+        let earlier = fs::read_to_string(directory.join("port")).ok().and_then(|port| port.parse().ok());
+        let port = free_port(earlier.unwrap_or(port)).map_err(failed)?;
+        let mut child = Child { directory, port, pid: Pid::INIT, process: None };
         if let Err(error) = child.spawn().await {
             // Somebody may have taken the port in between; any other is as good, unless that was not the reason.
             tracing::debug!(%error, port = child.port, "trying another port");

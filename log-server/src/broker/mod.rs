@@ -11,6 +11,7 @@ use child::Child;
 
 /// Where Redis usually answers.
 const USUAL: &str = "127.0.0.1:6379";
+const USUAL_PORT: u16 = 6379;
 /// A Redis on this machine answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -67,7 +68,9 @@ impl Broker {
             Ping::Answers => Ok(Broker { url: usual, kind: Kind::Found }),
             Ping::WantsPassword => Err(BrokerError::Password),
             Ping::Silent => {
-                let child = Child::start(data).await?;
+                // Services that name no address look at the usual port; somebody who wants a private one does not.
+                let port = if *redis == Redis::Auto { USUAL_PORT } else { 0 };
+                let child = Child::start(data, port).await?;
                 Ok(Broker { url: child.url(), kind: Kind::Private(child) })
             }
         }

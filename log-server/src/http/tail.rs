@@ -1,8 +1,9 @@
 //! `GET /api/tail?q`: the records that match, as they arrive, as server-sent events.
 //!
 //! Event `record` carries a record and its id; a reader that comes back with `Last-Event-ID` goes on after it. A reader
-//! that is too slow misses the oldest and is told so by an event `gap`. Without `Last-Event-ID` it begins now.
+//! that is too slow misses the oldest and is told so by an event `gap`, with how many it misses if that is known. Without `Last-Event-ID` it begins now.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, StreamExt};
-use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::AppState;
 use super::error::{ApiError, Query};
-use crate::query::{self, Filter, Scratch};
-use crate::search::ShownRecord;
+use crate::query::{Filter, Scratch};
+use crate::search::{ShownRecord, TailParams};
 use crate::store::{RecordId, Store, StoredRecord};
 
 /// Batches looked at per step; a reader further behind misses the older ones.
@@ -29,11 +30,6 @@ const PACE: Duration = Duration::from_millis(50);
 /// Proxies close what is silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-#[derive(Deserialize)]
-pub(super) struct TailParams {
-    #[serde(default)]
-    q: String,
-}
 
 pub(super) async fn tail(
     State(state): State<AppState>,
@@ -48,7 +44,7 @@ pub(super) async fn tail(
             id.ok_or_else(|| ApiError::BadRequest("Last-Event-ID is not a record's id".into()))?
         }
     };
-    let filter = query::read(&params.q).query.filter;
+    let filter = params.filter()?;
     let follower = Follower { store: state.store, filter, after, scratch: Scratch::default() };
     let state = Some((follower, newest, state.stop));
     let events = futures_util::stream::unfold(state, async |state| {
@@ -96,8 +92,8 @@ struct Follower {
 impl Follower {
     /// What has come since the last step; `None` when the store cannot tell.
     fn step(&mut self) -> Option<Vec<Event>> {
-        let (batches, mut skipped) = self.store.since(self.after, BATCHES_AT_ONCE).ok()?;
-        let mut found = Vec::new();
+        let (batches, unseen) = self.store.since(self.after, BATCHES_AT_ONCE).ok()?;
+        let (mut found, mut left_out) = (VecDeque::new(), 0);
         for batch in batches {
             for (place, record) in batch.records.iter().enumerate() {
                 let id = RecordId::new(batch.id, place);
@@ -106,18 +102,18 @@ impl Follower {
                 }
                 self.after = id;
                 if self.filter.matches(record, &batch.source, &mut self.scratch) {
-                    found.push(StoredRecord { id, source: batch.source.clone(), record: record.clone() });
+                    found.push_back(StoredRecord { id, source: batch.source.clone(), record: record.clone() });
+                    if found.len() > RECORDS_AT_ONCE {
+                        found.pop_front();
+                        left_out += 1;
+                    }
                 }
             }
         }
-        if found.len() > RECORDS_AT_ONCE {
-            skipped = true;
-            found.drain(..found.len() - RECORDS_AT_ONCE);
-        }
         let mut events = Vec::with_capacity(found.len() + 1);
-        if skipped {
-            events.push(Event::default().event("gap").data("{}"));
-        }
+        // How many of the records that were not even looked at match is not known, so then no number is given.
+        let gap = if unseen { Some(json!({})) } else { (left_out > 0).then(|| json!({ "skipped": left_out })) };
+        events.extend(gap.map(|gap| Event::default().event("gap").data(gap.to_string())));
         for record in found {
             let event = Event::default().event("record").id(record.id.to_string());
             events.push(event.json_data(ShownRecord(record)).expect("a record serialises without I/O"));

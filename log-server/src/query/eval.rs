@@ -83,7 +83,9 @@ impl Field {
         };
         match self {
             Field::Message => match test {
-                Test::Is(pattern) => pattern.is_in(&record.message, &mut scratch.folded),
+                Test::Is(pattern) => {
+                    !record.message.is_empty() && pattern.is_in(&record.message, &mut scratch.folded)
+                }
                 Test::Present | Test::Compare(..) | Test::Range(..) | Test::Matches(_) => {
                     text(Some(&record.message), scratch)
                 }

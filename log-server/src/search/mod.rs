@@ -15,7 +15,7 @@ use crate::query::{self, Query};
 use crate::store::{Budget, Histogram, Search, Store, StoreError};
 
 pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
-pub use params::{HistogramParams, SearchParams};
+pub use params::{HistogramParams, SearchParams, TailParams};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
 const AT_ONCE: usize = 4;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::{Asked, SearchError, asked};
+use crate::query::Filter;
 use crate::store::{Cursor, TimeRange};
 
 /// Records in an answer unless said otherwise.
@@ -37,6 +38,14 @@ pub struct HistogramParams {
     from: Option<Text>,
     to: Option<Text>,
     buckets: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// Parameters of a live tail.
+#[derive(Debug, Default, Deserialize)]
+pub struct TailParams {
+    q: Option<Text>,
     #[serde(rename = "as")]
     kind: Option<Text>,
 }
@@ -75,6 +84,16 @@ impl HistogramParams {
 
     pub(super) fn buckets(&self) -> Result<usize, SearchError> {
         count("buckets", text(&self.buckets), BUCKETS, BUCKETS_MOST)
+    }
+}
+
+impl TailParams {
+    /// Which records are followed.
+    ///
+    /// # Errors
+    /// [`SearchError`] as for a search.
+    pub fn filter(&self) -> Result<Filter, SearchError> {
+        Ok(asked(text(&self.q).unwrap_or_default(), text(&self.kind))?.query.filter)
     }
 }
 

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::service::Service;
 use super::slots::Reuse;
 use super::worker::give_back_one;
-use crate::connection::{BLOCK, Backoff, Connection, Endpoint, RedisResult, cmd, pipe};
+use crate::connection::{
+    BLOCK, Backoff, Connection, Endpoint, REFUSALS, RedisResult, cmd, is_passing, is_refusal, pipe,
+};
 
 /// After a request that was waited for comes usually none, and under load many: the number taken at once doubles
 /// from the first number to the second.
@@ -50,20 +52,31 @@ impl Fetch {
     }
 
     /// Takes requests until the stop; returns the handlers that still run.
-    pub(super) async fn run(mut self) -> JoinSet<()> {
+    ///
+    /// # Errors
+    ///
+    /// When Redis refuses a command again and again, for want of a permission.
+    pub(super) async fn run(mut self) -> RedisResult<JoinSet<()>> {
         let stop = self.stop.clone();
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut refusals) = (Backoff::default(), 0);
         while !stop.is_cancelled() {
             let Err(error) = self.serve_connection(&mut backoff).await else {
                 continue;
             };
-            tracing::debug!(%error, "the connection that takes requests broke");
+            self.service.worker.forget_fetch_connection();
+            refusals = if is_refusal(&error) { refusals + 1 } else { 0 };
+            if refusals >= REFUSALS {
+                return Err(error);
+            }
+            if !is_passing(&error) {
+                tracing::warn!(%error, "no requests can be taken");
+            }
             tokio::select! {
                 () = backoff.pause() => {}
                 () = stop.cancelled() => {}
             }
         }
-        self.handlers
+        Ok(self.handlers)
     }
 
     /// Takes requests until the stop or an error.

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::connection::{DEFAULT_URL, Endpoint, Shared};
+use crate::connection::{DEFAULT_URL, Endpoint, RedisResult, Shared};
 use crate::envelope::MAX_REQUEST;
 use crate::keys::Keys;
 
@@ -115,25 +115,32 @@ impl Server {
         let worker = Arc::new(Worker::new(self.keys.clone(), shared.clone(), self.concurrency));
         let service = Arc::new(Service::new(self.methods, Arc::clone(&worker), self.max_request));
 
-        let mut background = JoinSet::new();
-        background.spawn(connecting);
+        let (mut connection, mut background) = (JoinSet::new(), JoinSet::new());
+        connection.spawn(connecting);
         background.spawn(Arc::clone(&worker).stay_alive());
         background.spawn(reaper::run(Arc::clone(&service)));
 
         let fetch = Fetch::new(self.endpoint, Arc::clone(&service), stop.clone(), self.ready);
-        let handlers = tokio::select! {
-            handlers = fetch_until(&stop, fetch, &worker) => handlers,
-            source = shared.refused() => return Err(Error::Transport { source, maybe_sent: false }),
+        let fetched = tokio::select! {
+            fetched = fetch_until(&stop, fetch, &worker) => fetched,
+            source = shared.refused() => Err(source),
         };
+        // Refused for good: nothing can be answered or given back either.
+        let handlers = fetched.map_err(|source| Error::Transport {
+            source,
+            maybe_sent: false,
+        })?;
+
         service.drain(handlers, self.drain_timeout).await;
-        worker.leave().await;
         background.shutdown().await;
+        worker.leave().await;
+        connection.shutdown().await;
         Ok(service.report())
     }
 }
 
 /// Takes requests until the stop; a take that waits in Redis is ended there, never dropped here.
-async fn fetch_until(stop: &CancellationToken, fetch: Fetch, worker: &Worker) -> JoinSet<()> {
+async fn fetch_until(stop: &CancellationToken, fetch: Fetch, worker: &Worker) -> RedisResult<JoinSet<()>> {
     let mut fetching = pin!(fetch.run());
     tokio::select! {
         fetched = &mut fetching => return fetched,

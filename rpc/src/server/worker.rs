@@ -118,6 +118,11 @@ impl Worker {
         }
     }
 
+    /// The connection that waits for requests is gone; its id may be given to somebody else's.
+    pub(super) fn forget_fetch_connection(&self) {
+        self.fetch_connection.store(0, Relaxed);
+    }
+
     /// Ends the take that waits in Redis, if there is one. Redis answers it as if its time were up, so that no
     /// request can be lost on the way.
     pub(super) async fn wake_fetch(&self) {
