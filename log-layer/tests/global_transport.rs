@@ -48,7 +48,7 @@ fn what_the_transport_logs_is_not_shipped_but_other_layers_see_it() {
         .init();
 
     info!("before");
-    assert_eq!(guard.flush(wait::PATIENCE).still_buffered, 0);
+    guard.flush(wait::PATIENCE);
     // Losing its connection is what a transport talks about.
     drop(redis);
     wait::until("the transport logs", || {
@@ -56,7 +56,7 @@ fn what_the_transport_logs_is_not_shipped_but_other_layers_see_it() {
     });
     let _redis = place.start();
     info!("after");
-    assert_eq!(guard.flush(wait::PATIENCE).still_buffered, 0);
+    guard.flush(wait::PATIENCE);
 
     let records = collector.records();
     let shipped_for_itself = records

@@ -20,7 +20,7 @@ struct Options {
     /// Directory for the log server's data
     #[arg(long, default_value = "target/demo-data")]
     data: PathBuf,
-    /// Address of Redis, or `auto`
+    /// Address of Redis, `auto`, or `private`
     #[arg(long, default_value = "auto")]
     redis: String,
     /// Address of the search page; port 0 takes any
@@ -62,7 +62,7 @@ async fn run(options: &Options, running: &mut Vec<Process>, stop: &CancellationT
     let page = told(&mut lines, "  page      ").await.context("log-server did not start")?;
     let found = told(&mut lines, "  services  LOG_LAYER_REDIS_URL=").await.context("log-server names no Redis")?;
     // The server hides the password of an address it was given.
-    let redis = if options.redis == "auto" { found } else { options.redis.clone() };
+    let redis = if options.redis.contains("://") { options.redis.clone() } else { found };
 
     let mut addresses = Vec::new();
     for name in ["auth", "iptv", "webapi", "websocket"] {

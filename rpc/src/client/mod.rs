@@ -45,7 +45,7 @@ const META_VERSION: u32 = 1;
 /// let client = Client::builder("math").redis("redis://127.0.0.1:6379").build()?;
 /// let total: i64 = client.call("sum", (14, 3)).await?;
 /// let total: i64 = client.call("sum", Kw(&Sum { x: 14, y: 3 })).await?;
-/// let total: i64 = client.call("sum", Args((14,), Kw([("y", 3)].into_iter().collect::<std::collections::BTreeMap<_, _>>()))).await?;
+/// let total: i64 = client.call("sum", Args((14,), Kw(serde_json::json!({"y": 3})))).await?;
 /// let total: i64 = client.request("sum").params((14, 3)).timeout(Duration::from_millis(800)).send().await?;
 /// client.notify("touch", ("k",)).await?;
 /// # Ok(())
