@@ -22,8 +22,8 @@ run: ## the log server alone; options as in `make run ARGS="--data /var/lib/logs
 
 bench: ## the benchmarks; nothing else should run beside them
 	@tests/install.sh demo
-	cargo build --release --locked --bins
-	cargo bench --locked --workspace
+	cargo build --profile dist --locked -p log-server
+	cargo bench --profile dist --locked --workspace --benches
 
 lint: ## formatting, clippy, docs, the page's types, and the licences if cargo-deny is there
 	@tests/install.sh lint

@@ -19,11 +19,26 @@ async fn check_alive(stack: &Stack, word: &str) {
 async fn a_malformed_record_is_named_and_its_neighbours_are_stored() {
     let stack = Stack::start().await;
     let records = json!([{"message": "before"}, 42, {"callsite": 9}, {"message": "after"}]);
-    let answer: Value =
-        stack.client().call("append", (json!({"source": {"service": "mixed"}, "records": records}),)).await.unwrap();
-    assert_eq!((&answer["stored"], answer["rejected"].as_array().unwrap().len()), (&json!(2), 2));
+    let answer: Value = stack
+        .client()
+        .call(
+            "append",
+            (json!({"source": {"service": "mixed"}, "records": records}),),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (&answer["stored"], answer["rejected"].as_array().unwrap().len()),
+        (&json!(2), 2)
+    );
     assert_eq!(answer["rejected"][0]["index"], 1);
-    assert!(answer["rejected"][1]["why"].as_str().unwrap().contains("call-site 9"), "{answer}");
+    assert!(
+        answer["rejected"][1]["why"]
+            .as_str()
+            .unwrap()
+            .contains("call-site 9"),
+        "{answer}"
+    );
     assert_eq!(stack.count("service:mixed").await, 2);
     check_alive(&stack, "next").await;
 }
@@ -32,17 +47,32 @@ async fn a_malformed_record_is_named_and_its_neighbours_are_stored() {
 async fn what_is_no_request_is_kept_as_a_dead_letter() {
     let stack = Stack::start().await;
     let mut redis = stack.redis.connection().await;
-    for junk in ["", "not json", "{", "null", "[]", r#"{"name":"append","args":[],"kwargs":{}}"#, r#"{"id":"a:b","name":"append","args":[],"kwargs":{}}"#] {
+    for junk in [
+        "",
+        "not json",
+        "{",
+        "null",
+        "[]",
+        r#"{"name":"append","args":[],"kwargs":{}}"#,
+        r#"{"id":"a:b","name":"append","args":[],"kwargs":{}}"#,
+    ] {
         let _: i64 = redis.rpush(QUEUE, junk).await.unwrap();
     }
     let _: i64 = redis.rpush(QUEUE, &b"\xff\xfe"[..]).await.unwrap();
     let dead = until("eight dead letters", async || {
         let dead: Vec<String> = redis.clone().lrange(DEAD, 0, -1).await.unwrap();
-        if dead.len() == 8 { Ok(dead) } else { Err(format!("{dead:?}")) }
+        if dead.len() == 8 {
+            Ok(dead)
+        } else {
+            Err(format!("{dead:?}"))
+        }
     });
     for letter in dead.await {
         let letter: Value = serde_json::from_str(&letter).unwrap();
-        assert!(letter["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{letter}");
+        assert!(
+            letter["reason"].as_str().is_some_and(|reason| !reason.is_empty()),
+            "{letter}"
+        );
     }
     check_alive(&stack, "next").await;
 }
@@ -52,7 +82,10 @@ async fn an_unknown_method_is_answered_in_pythons_way() {
     let stack = Stack::start().await;
     for method in ["forget", "__proto__", "on_server_start"] {
         let error = stack.client().call::<Value>(method, ()).await.unwrap_err();
-        assert!(matches!(&error, rpc::Error::UnknownMethod { method: named } if named == method), "{error}");
+        assert!(
+            matches!(&error, rpc::Error::UnknownMethod { method: named } if named == method),
+            "{error}"
+        );
     }
     check_alive(&stack, "next").await;
 }
@@ -61,8 +94,14 @@ async fn an_unknown_method_is_answered_in_pythons_way() {
 async fn a_record_of_five_megabytes_is_stored_cut_and_says_so() {
     let stack = Stack::start().await;
     let record = json!({"message": "x".repeat(5 * 1024 * 1024), "level": "warn"});
-    let answer: Value =
-        stack.client().call("append", (json!({"source": {"service": "huge"}, "records": [record, {"message": "small"}]}),)).await.unwrap();
+    let answer: Value = stack
+        .client()
+        .call(
+            "append",
+            (json!({"source": {"service": "huge"}, "records": [record, {"message": "small"}]}),),
+        )
+        .await
+        .unwrap();
     assert_eq!(answer["stored"], 2);
     let found = stack.all("service:huge flags:truncated").await;
     assert_eq!(found.len(), 1);
@@ -76,13 +115,28 @@ async fn a_batch_that_cannot_be_used_is_refused_with_the_reason() {
     let many: Vec<Value> = vec![json!({}); 5_001];
     for (batch, expected) in [
         (json!({"records": []}), "source"),
-        (json!({"source": {"service": ""}, "records": []}), "must name the service"),
-        (json!({"v": 2, "source": {"service": "s"}, "records": []}), "reads version 1"),
-        (json!({"source": {"service": "s"}, "records": many}), "limit is 5000"),
+        (
+            json!({"source": {"service": ""}, "records": []}),
+            "must name the service",
+        ),
+        (
+            json!({"v": 2, "source": {"service": "s"}, "records": []}),
+            "reads version 1",
+        ),
+        (
+            json!({"source": {"service": "s"}, "records": many}),
+            "limit is 5000",
+        ),
         (json!("text"), "could not be read"),
     ] {
-        let error = stack.client().call::<Value>("append", (batch,)).await.unwrap_err();
-        let rpc::Error::Remote(fault) = error else { panic!("{error}") };
+        let error = stack
+            .client()
+            .call::<Value>("append", (batch,))
+            .await
+            .unwrap_err();
+        let rpc::Error::Remote(fault) = error else {
+            panic!("{error}")
+        };
         assert_eq!(fault.code, rpc::code::INVALID_PARAMS);
         assert!(fault.message.contains(expected), "{}", fault.message);
     }
@@ -101,12 +155,25 @@ async fn hostile_text_is_stored_and_found_as_it_is() {
         "'; DROP TABLE batches;--",
         "=cmd|'/c calc'!A1",
     ];
-    let records: Vec<Value> = texts.iter().map(|text| json!({"message": text, "fields": {*text: text}})).collect();
-    let answer: Value =
-        stack.client().call("append", (json!({"source": {"service": texts[0]}, "records": records}),)).await.unwrap();
+    let records: Vec<Value> = texts
+        .iter()
+        .map(|text| json!({"message": text, "fields": {*text: text}}))
+        .collect();
+    let answer: Value = stack
+        .client()
+        .call(
+            "append",
+            (json!({"source": {"service": texts[0]}, "records": records}),),
+        )
+        .await
+        .unwrap();
     assert_eq!(answer["stored"], texts.len());
-    let mut found: Vec<String> =
-        stack.all("").await.iter().map(|record| record["message"].as_str().unwrap().to_owned()).collect();
+    let mut found: Vec<String> = stack
+        .all("")
+        .await
+        .iter()
+        .map(|record| record["message"].as_str().unwrap().to_owned())
+        .collect();
     found.sort();
     let mut expected = texts.map(str::to_owned);
     expected.sort();

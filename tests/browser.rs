@@ -24,8 +24,14 @@ impl Browser {
     pub async fn open(url: &str, width: u32) -> Browser {
         let port = free_port();
         let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={port}")).kill_on_drop(true).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(format!("--port={port}"))
+            .kill_on_drop(true)
+            .process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let chromedriver = command.spawn().expect("chromedriver is installed by `make test`");
         let profile = TempDir::new().unwrap();
         let mut capabilities = DesiredCapabilities::chrome();
@@ -43,15 +49,23 @@ impl Browser {
         ] {
             capabilities.add_arg(argument).unwrap();
         }
-        capabilities.set_browser_log_level(LoggingPrefsLogLevel::Severe).unwrap();
+        capabilities
+            .set_browser_log_level(LoggingPrefsLogLevel::Severe)
+            .unwrap();
         let address = format!("http://127.0.0.1:{port}");
         let driver = until("chromedriver", async || {
-            WebDriver::new(&address, capabilities.clone()).await.map_err(|error| error.to_string())
+            WebDriver::new(&address, capabilities.clone())
+                .await
+                .map_err(|error| error.to_string())
         })
         .await;
         driver.set_implicit_wait_timeout(PATIENCE).await.unwrap();
         driver.goto(url).await.unwrap();
-        Browser { driver, _chromedriver: chromedriver, _profile: profile }
+        Browser {
+            driver,
+            _chromedriver: chromedriver,
+            _profile: profile,
+        }
     }
 
     /// Types a query into the box and searches it.
@@ -64,7 +78,8 @@ impl Browser {
 
     /// The messages in the list, from top to bottom.
     pub async fn messages(&self) -> Vec<String> {
-        let script = "return [...document.querySelectorAll('#list .row .message')].map((row) => row.textContent)";
+        let script =
+            "return [...document.querySelectorAll('#list .row .message')].map((row) => row.textContent)";
         serde_json::from_value(self.run(script).await).unwrap()
     }
 
@@ -73,7 +88,11 @@ impl Browser {
         let what = format!("the messages {expected:?}");
         until(&what, async || {
             let found = self.messages().await;
-            if found == expected { Ok(()) } else { Err(format!("{found:?}; the page: {}", self.text().await)) }
+            if found == expected {
+                Ok(())
+            } else {
+                Err(format!("{found:?}; the page: {}", self.text().await))
+            }
         })
         .await;
     }
@@ -81,7 +100,11 @@ impl Browser {
     /// The beginning of the page's text.
     pub async fn text(&self) -> String {
         let text = self.run("return document.body.innerText").await;
-        text.as_str().unwrap_or_default().chars().take(LAST_SEEN).collect()
+        text.as_str()
+            .unwrap_or_default()
+            .chars()
+            .take(LAST_SEEN)
+            .collect()
     }
 
     /// What a script returns.
@@ -103,7 +126,11 @@ impl Browser {
     pub async fn close(self) {
         let complaints = self.driver.browser_log().await.unwrap();
         assert!(complaints.is_empty(), "on the console: {complaints:?}");
-        assert_eq!(self.run("return window.ran ?? null").await, Value::Null, "a record's text was run");
+        assert_eq!(
+            self.run("return window.ran ?? null").await,
+            Value::Null,
+            "a record's text was run"
+        );
         self.driver.quit().await.unwrap();
     }
 }

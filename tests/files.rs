@@ -24,7 +24,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     let made = directory.join("Made.log");
     let lines: Vec<String> = (0..3_000)
         .map(|number| match number % 3 {
-            0 => format!("2026-01-02 03:04:05,{:03} WARN user {number} 登录失败", number % 1_000),
+            0 => format!(
+                "2026-01-02 03:04:05,{:03} WARN user {number} 登录失败",
+                number % 1_000
+            ),
             1 => format!("Jun 14 15:16:01 combo sshd[{number}]: check pass; user unknown"),
             _ => format!("\tat frame {number}, no head at all \u{1b}[31mred\u{1b}[0m"),
         })
@@ -32,7 +35,12 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     std::fs::write(&made, lines.join("\n")).unwrap();
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/loghub");
     let mut files = vec![made];
-    files.extend(std::fs::read_dir(beside).into_iter().flatten().map(|entry| entry.unwrap().path()));
+    files.extend(
+        std::fs::read_dir(beside)
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path()),
+    );
     files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
     files
 }
@@ -47,7 +55,12 @@ async fn every_line_of_every_file_is_found_exactly_once() {
     let directory = TempDir::new().unwrap();
     let files = files(directory.path());
     let arguments: Vec<&str> = files.iter().map(|path| path.to_str().unwrap()).collect();
-    let (code, said) = Process::run("replay", &arguments, &[("LOG_LAYER_REDIS_URL", &stack.redis.url())]).await;
+    let (code, said) = Process::run(
+        "replay",
+        &arguments,
+        &[("LOG_LAYER_REDIS_URL", &stack.redis.url())],
+    )
+    .await;
     assert_eq!(code, Some(0), "{said}");
     for path in &files {
         let text = std::fs::read_to_string(path).unwrap();
@@ -59,7 +72,9 @@ async fn every_line_of_every_file_is_found_exactly_once() {
         let mut found: BTreeMap<(u64, &str), u64> = BTreeMap::new();
         for record in &records {
             let number = record["fields"]["line_number"].as_u64().unwrap();
-            *found.entry((number, record["message"].as_str().unwrap())).or_default() += 1;
+            *found
+                .entry((number, record["message"].as_str().unwrap()))
+                .or_default() += 1;
         }
         assert_eq!(found, expected, "{}", path.display());
     }
@@ -71,15 +86,29 @@ async fn a_substring_is_found_as_often_as_grep_finds_it() {
     let directory = TempDir::new().unwrap();
     let files = files(directory.path());
     let arguments: Vec<&str> = files.iter().map(|path| path.to_str().unwrap()).collect();
-    let (code, said) = Process::run("replay", &arguments, &[("LOG_LAYER_REDIS_URL", &stack.redis.url())]).await;
+    let (code, said) = Process::run(
+        "replay",
+        &arguments,
+        &[("LOG_LAYER_REDIS_URL", &stack.redis.url())],
+    )
+    .await;
     assert_eq!(code, Some(0), "{said}");
     for path in &files {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let (_, substring) = SUBSTRINGS.iter().find(|(file, _)| *file == name).expect("every file has one");
-        let grep = std::process::Command::new("grep").args(["-ciF", substring]).arg(path).output().unwrap();
+        let (_, substring) = SUBSTRINGS
+            .iter()
+            .find(|(file, _)| *file == name)
+            .expect("every file has one");
+        let grep = std::process::Command::new("grep")
+            .args(["-ciF", substring])
+            .arg(path)
+            .output()
+            .unwrap();
         let expected: u64 = String::from_utf8(grep.stdout).unwrap().trim().parse().unwrap();
         assert!(expected > 0, "{substring} is in {name}");
-        let found = stack.count(&format!("service:{} message:\"{substring}\"", service(path))).await;
+        let found = stack
+            .count(&format!("service:{} message:\"{substring}\"", service(path)))
+            .await;
         assert_eq!(found, expected, "{substring} in {name}");
     }
 }
@@ -89,12 +118,23 @@ async fn levels_and_times_are_told_from_the_lines() {
     let stack = Stack::start().await;
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("app.log");
-    std::fs::write(&path, "2026-01-02 03:04:05,678 WARN slow\n2026-01-02T03:04:06Z ERROR broken\nplain\n").unwrap();
-    let (code, said) =
-        Process::run("replay", &[path.to_str().unwrap()], &[("LOG_LAYER_REDIS_URL", &stack.redis.url())]).await;
+    std::fs::write(
+        &path,
+        "2026-01-02 03:04:05,678 WARN slow\n2026-01-02T03:04:06Z ERROR broken\nplain\n",
+    )
+    .unwrap();
+    let (code, said) = Process::run(
+        "replay",
+        &[path.to_str().unwrap()],
+        &[("LOG_LAYER_REDIS_URL", &stack.redis.url())],
+    )
+    .await;
     assert_eq!(code, Some(0), "{said}");
     let warned = stack.all("level:warn").await;
     assert_eq!(warned[0]["time"], "2026-01-02T03:04:05.678000000Z");
-    assert_eq!(stack.all("level:error").await[0]["time"], "2026-01-02T03:04:06.000000000Z");
+    assert_eq!(
+        stack.all("level:error").await[0]["time"],
+        "2026-01-02T03:04:06.000000000Z"
+    );
     assert_eq!(stack.count("level:info plain").await, 1);
 }

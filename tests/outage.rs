@@ -13,7 +13,10 @@ const BUFFER: usize = 128 * 1024 * 1024;
 const RECORDS: u64 = 100_000;
 
 fn logger(redis: &str) -> (Dispatch, Guard) {
-    let builder = log_layer::builder("storm").redis(redis).buffer_bytes(BUFFER).ack_timeout(Duration::from_secs(1));
+    let builder = log_layer::builder("storm")
+        .redis(redis)
+        .buffer_bytes(BUFFER)
+        .ack_timeout(Duration::from_secs(1));
     let (layer, guard) = builder.build();
     (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
 }
@@ -22,7 +25,9 @@ fn logger(redis: &str) -> (Dispatch, Guard) {
 fn emit(to: &Dispatch, range: std::ops::Range<u64>) -> std::thread::JoinHandle<()> {
     let to = to.clone();
     std::thread::spawn(move || {
-        tracing::dispatcher::with_default(&to, || range.for_each(|number| info!(number, "order {number} of the storm")));
+        tracing::dispatcher::with_default(&to, || {
+            range.for_each(|number| info!(number, "order {number} of the storm"))
+        });
     })
 }
 
@@ -31,7 +36,11 @@ async fn until_stored(guard: &Guard, expected: u64) {
     let what = format!("{expected} acknowledged records");
     let stored = until(&what, async || {
         let stats = guard.stats();
-        if stats.stored >= expected { Ok(()) } else { Err(format!("{stats:?}")) }
+        if stats.stored >= expected {
+            Ok(())
+        } else {
+            Err(format!("{stats:?}"))
+        }
     });
     stored.await;
 }
@@ -39,10 +48,17 @@ async fn until_stored(guard: &Guard, expected: u64) {
 /// Every number exactly once.
 async fn check_complete(stack: &Stack, expected: u64) {
     stack.until_count("service:storm", expected).await;
-    let numbers: Vec<u64> =
-        stack.all("service:storm").await.iter().map(|record| record["fields"]["number"].as_u64().unwrap()).collect();
+    let numbers: Vec<u64> = stack
+        .all("service:storm")
+        .await
+        .iter()
+        .map(|record| record["fields"]["number"].as_u64().unwrap())
+        .collect();
     let distinct: HashSet<u64> = numbers.iter().copied().collect();
-    assert_eq!((numbers.len() as u64, distinct.len() as u64), (expected, expected));
+    assert_eq!(
+        (numbers.len() as u64, distinct.len() as u64),
+        (expected, expected)
+    );
     assert!(distinct.into_iter().all(|number| number < expected));
 }
 
@@ -57,11 +73,16 @@ async fn a_server_killed_in_the_middle_loses_nothing_and_doubles_nothing() {
         let acknowledged = guard.stats().stored;
         stack.restart_server().await;
         let found = stack.count("service:storm").await;
-        assert!(found >= acknowledged, "{acknowledged} were acknowledged, {found} are found");
+        assert!(
+            found >= acknowledged,
+            "{acknowledged} were acknowledged, {found} are found"
+        );
     }
     storm.join().unwrap();
     check_complete(&stack, RECORDS).await;
-    let report = tokio::task::spawn_blocking(move || guard.shutdown(PATIENCE)).await.unwrap();
+    let report = tokio::task::spawn_blocking(move || guard.shutdown(PATIENCE))
+        .await
+        .unwrap();
     assert_eq!((report.still_buffered, report.dropped), (0, 0));
 }
 
@@ -101,7 +122,11 @@ async fn without_redis_a_service_starts_at_once_and_its_records_arrive_when_redi
     let (log, guard) = logger(&redis.url());
     emit(&log, 0..1_000).join().unwrap();
     // Bounds that only waiting for the network could break.
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
     assert_eq!(guard.stats().stored, 0);
     redis.run().await;
     let stack = Stack::start_with(redis).await;
@@ -116,7 +141,13 @@ async fn a_server_that_is_away_does_not_fill_redis_with_copies() {
     let (log, guard) = logger(&stack.redis.url());
     emit(&log, 0..20_000).join().unwrap();
     let mut redis = stack.redis.connection().await;
-    let mut length = async || redis::cmd("LLEN").arg("asyncredisrpc:logs").query_async::<u64>(&mut redis).await.unwrap();
+    let mut length = async || {
+        redis::cmd("LLEN")
+            .arg("asyncredisrpc:logs")
+            .query_async::<u64>(&mut redis)
+            .await
+            .unwrap()
+    };
     let waiting = until("batches that wait", async || match length().await {
         0 => Err("none".to_owned()),
         waiting => Ok(waiting),
@@ -127,7 +158,11 @@ async fn a_server_that_is_away_does_not_fill_redis_with_copies() {
     until("several acknowledgement timeouts", async || {
         let waiting = length().await;
         assert!(waiting <= 4, "{waiting} requests wait: more than the window");
-        if since.elapsed() > Duration::from_secs(4) { Ok(()) } else { Err(format!("{:?}", since.elapsed())) }
+        if since.elapsed() > Duration::from_secs(4) {
+            Ok(())
+        } else {
+            Err(format!("{:?}", since.elapsed()))
+        }
     })
     .await;
     stack.restart_server().await;

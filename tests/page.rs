@@ -10,7 +10,10 @@ use tracing_subscriber::prelude::*;
 use crate::browser::Browser;
 
 fn logger(stack: &Stack, service: &str) -> (Dispatch, Guard) {
-    let (layer, guard) = log_layer::builder(service).redis(stack.redis.url()).level(tracing::Level::DEBUG).build();
+    let (layer, guard) = log_layer::builder(service)
+        .redis(stack.redis.url())
+        .level(tracing::Level::DEBUG)
+        .build();
     (Dispatch::new(tracing_subscriber::registry().with(layer)), guard)
 }
 
@@ -32,7 +35,9 @@ async fn stack_with_records() -> (Stack, Dispatch, Guard) {
         info!(user_id = 42, "用户登录成功");
         debug!("session verified");
     });
-    tokio::task::spawn_blocking(move || other.shutdown(PATIENCE)).await.unwrap();
+    tokio::task::spawn_blocking(move || other.shutdown(PATIENCE))
+        .await
+        .unwrap();
     stack.until_count("", 5).await;
     (stack, iptv, guard)
 }
@@ -42,17 +47,26 @@ async fn a_query_is_typed_its_rows_are_seen_and_the_address_brings_them_back() {
     let (stack, _log, _guard) = stack_with_records().await;
     let browser = Browser::open(&stack.page, 1_440).await;
     browser.search("service:iptv user_id:42").await;
-    browser.until_messages(&["upstream failed", "channel opened"]).await;
+    browser
+        .until_messages(&["upstream failed", "channel opened"])
+        .await;
     let address = browser.url().await;
     assert!(address.contains("q=service"), "{address}");
     browser.driver.refresh().await.unwrap();
-    browser.until_messages(&["upstream failed", "channel opened"]).await;
-    assert_eq!(browser.run("return document.getElementById('query').value").await, json!("service:iptv user_id:42"));
+    browser
+        .until_messages(&["upstream failed", "channel opened"])
+        .await;
+    assert_eq!(
+        browser.run("return document.getElementById('query').value").await,
+        json!("service:iptv user_id:42")
+    );
 
     browser.search("登录").await;
     browser.until_messages(&["用户登录成功"]).await;
     browser.driver.back().await.unwrap();
-    browser.until_messages(&["upstream failed", "channel opened"]).await;
+    browser
+        .until_messages(&["upstream failed", "channel opened"])
+        .await;
     browser.close().await;
 }
 
@@ -61,7 +75,14 @@ async fn a_record_is_opened_and_a_click_on_its_value_narrows_the_search() {
     let (stack, _log, _guard) = stack_with_records().await;
     let browser = Browser::open(&format!("{}/?q=slow", stack.page), 1_440).await;
     browser.until_messages(&["the guide was slow"]).await;
-    browser.driver.find(By::Css("#list .row")).await.unwrap().click().await.unwrap();
+    browser
+        .driver
+        .find(By::Css("#list .row"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
     let record = browser.driver.find(By::Css("#list .record")).await.unwrap();
     let text = record.text().await.unwrap();
     for part in ["latency_ms", "1200.5", "user_id", "iptv", "page.rs"] {
@@ -71,7 +92,11 @@ async fn a_record_is_opened_and_a_click_on_its_value_narrows_the_search() {
     browser.run(&format!("{only}.click()")).await;
     until("a narrowed query", async || {
         let query = browser.run("return document.getElementById('query').value").await;
-        if query == json!("slow user_id:7") { Ok(()) } else { Err(query.to_string()) }
+        if query == json!("slow user_id:7") {
+            Ok(())
+        } else {
+            Err(query.to_string())
+        }
     })
     .await;
     browser.until_messages(&["the guide was slow"]).await;
@@ -83,8 +108,14 @@ async fn live_shows_what_arrives_and_only_what_matches() {
     let (stack, log, _guard) = stack_with_records().await;
     let browser = Browser::open(&format!("{}/?q=live-test&live=1", stack.page), 1_440).await;
     until("a page that follows", async || {
-        let pressed = browser.run("return document.getElementById('live').getAttribute('aria-pressed')").await;
-        if pressed == json!("true") { Ok(()) } else { Err(pressed.to_string()) }
+        let pressed = browser
+            .run("return document.getElementById('live').getAttribute('aria-pressed')")
+            .await;
+        if pressed == json!("true") {
+            Ok(())
+        } else {
+            Err(pressed.to_string())
+        }
     })
     .await;
     let mut number = 0;
@@ -93,7 +124,11 @@ async fn live_shows_what_arrives_and_only_what_matches() {
         as_service(&log, || info!("live-test {number}"));
         number += 1;
         let seen = browser.messages().await;
-        if seen.is_empty() { Err("none".to_owned()) } else { Ok(()) }
+        if seen.is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(())
+        }
     })
     .await;
     as_service(&log, || {
@@ -102,10 +137,23 @@ async fn live_shows_what_arrives_and_only_what_matches() {
     });
     until("the last one on top", async || {
         let seen = browser.messages().await;
-        if seen.first().is_some_and(|message| message == "live-test the last") { Ok(()) } else { Err(format!("{seen:?}")) }
+        if seen
+            .first()
+            .is_some_and(|message| message == "live-test the last")
+        {
+            Ok(())
+        } else {
+            Err(format!("{seen:?}"))
+        }
     })
     .await;
-    assert!(browser.messages().await.iter().all(|message| message.starts_with("live-test")));
+    assert!(
+        browser
+            .messages()
+            .await
+            .iter()
+            .all(|message| message.starts_with("live-test"))
+    );
     browser.close().await;
 }
 
@@ -114,13 +162,21 @@ async fn scrolling_brings_older_records_until_all_are_there() {
     let stack = Stack::start().await;
     let (log, guard) = logger(&stack, "many");
     as_service(&log, || (0..450).for_each(|number| info!("row {number}")));
-    tokio::task::spawn_blocking(move || guard.shutdown(PATIENCE)).await.unwrap();
+    tokio::task::spawn_blocking(move || guard.shutdown(PATIENCE))
+        .await
+        .unwrap();
     let browser = Browser::open(&format!("{}/?q=service:many", stack.page), 1_440).await;
     let expected: Vec<String> = (0..450).rev().map(|number| format!("row {number}")).collect();
     until("all rows", async || {
-        browser.run("window.scrollTo(0, document.body.scrollHeight)").await;
+        browser
+            .run("window.scrollTo(0, document.body.scrollHeight)")
+            .await;
         let found = browser.messages().await;
-        if found.len() >= expected.len() { Ok(()) } else { Err(format!("{} rows", found.len())) }
+        if found.len() >= expected.len() {
+            Ok(())
+        } else {
+            Err(format!("{} rows", found.len()))
+        }
     })
     .await;
     assert_eq!(browser.messages().await, expected);
@@ -135,7 +191,14 @@ async fn what_does_not_parse_is_searched_as_text_and_says_why() {
     let browser = Browser::open(&stack.page, 1_440).await;
     browser.search("(strange").await;
     browser.until_messages(&["a (strange message"]).await;
-    let reading = browser.driver.find(By::Id("reading")).await.unwrap().text().await.unwrap();
+    let reading = browser
+        .driver
+        .find(By::Id("reading"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(reading.to_lowercase().contains("text"), "{reading}");
     browser.close().await;
 }
@@ -150,7 +213,10 @@ async fn the_keyboard_is_enough() {
     })
     .await;
     browser.press("/").await;
-    assert_eq!(browser.run("return document.activeElement.id").await, json!("query"));
+    assert_eq!(
+        browser.run("return document.activeElement.id").await,
+        json!("query")
+    );
     browser.press("level:error").await;
     browser.press(Key::Enter).await;
     browser.until_messages(&["upstream failed"]).await;
@@ -160,14 +226,21 @@ async fn the_keyboard_is_enough() {
     let record = browser.driver.find(By::Css("#list .record")).await.unwrap();
     assert!(record.text().await.unwrap().contains("503"));
     browser.press("?").await;
-    assert_eq!(browser.run("return document.getElementById('help').open").await, json!(true));
+    assert_eq!(
+        browser.run("return document.getElementById('help').open").await,
+        json!(true)
+    );
     browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_records_are_shown_as_text_and_nothing_of_them_runs() {
     let stack = Stack::start().await;
-    let hostile = ["<img src=x onerror=\"window.ran=true\">", "\"><svg/onload=\"window.ran=true\">", "\u{1b}[31m\u{202e}evil"];
+    let hostile = [
+        "<img src=x onerror=\"window.ran=true\">",
+        "\"><svg/onload=\"window.ran=true\">",
+        "\u{1b}[31m\u{202e}evil",
+    ];
     let records: Vec<Value> =
         hostile.iter().map(|text| json!({"message": text, "level": "error", "fields": {*text: text}, "spans": [{"name": text}], "target": text})).collect();
     let batch = json!({"source": {"service": hostile[0], "host": hostile[1]}, "records": records});
@@ -178,15 +251,29 @@ async fn hostile_records_are_shown_as_text_and_nothing_of_them_runs() {
         other => Err(other.to_string()),
     })
     .await;
-    browser.run("document.querySelectorAll('#list .row').forEach((row) => row.click())").await;
+    browser
+        .run("document.querySelectorAll('#list .row').forEach((row) => row.click())")
+        .await;
     until("three open records", async || {
-        let open = browser.run("return document.querySelectorAll('#list .record').length").await;
-        if open == json!(3) { Ok(()) } else { Err(open.to_string()) }
+        let open = browser
+            .run("return document.querySelectorAll('#list .record').length")
+            .await;
+        if open == json!(3) {
+            Ok(())
+        } else {
+            Err(open.to_string())
+        }
     })
     .await;
-    let injected = browser.run("return document.querySelectorAll('#list img, #list svg, #list script').length").await;
+    let injected = browser
+        .run("return document.querySelectorAll('#list img, #list svg, #list script').length")
+        .await;
     assert_eq!(injected, json!(0));
-    assert!(browser.text().await.contains("<img src=x"), "{}", browser.text().await);
+    assert!(
+        browser.text().await.contains("<img src=x"),
+        "{}",
+        browser.text().await
+    );
     browser.close().await;
 }
 
@@ -196,10 +283,16 @@ async fn an_empty_server_says_how_to_send_the_first_record() {
     let browser = Browser::open(&stack.page, 390).await;
     until("a word of help", async || {
         let text = browser.text().await;
-        if text.contains("log_layer") { Ok(()) } else { Err(text) }
+        if text.contains("log_layer") {
+            Ok(())
+        } else {
+            Err(text)
+        }
     })
     .await;
-    let wide = browser.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth").await;
+    let wide = browser
+        .run("return document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        .await;
     assert_eq!(wide, json!(false), "a phone must not scroll sideways");
     browser.close().await;
 }

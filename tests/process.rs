@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 async fn append(redis: &str, message: &str) {
-    let client = rpc::Client::builder("logs").redis(redis).timeout(e2e::PATIENCE).build().unwrap();
+    let client = rpc::Client::builder("logs")
+        .redis(redis)
+        .timeout(e2e::PATIENCE)
+        .build()
+        .unwrap();
     let batch = json!({"source": {"service": "s"}, "records": [{"message": message}]});
     let answer: Value = client.call("append", (batch,)).await.unwrap();
     assert_eq!(answer["stored"], 1);
@@ -17,7 +21,18 @@ async fn append(redis: &str, message: &str) {
 /// A server with a Redis of its own.
 async fn with_private_redis(data: &Path) -> (Process, String, String) {
     let listen = format!("127.0.0.1:{}", free_port());
-    let mut server = Process::start("log-server", &["--data", data.to_str().unwrap(), "--redis", "private", "--listen", &listen], &[]);
+    let mut server = Process::start(
+        "log-server",
+        &[
+            "--data",
+            data.to_str().unwrap(),
+            "--redis",
+            "private",
+            "--listen",
+            &listen,
+        ],
+        &[],
+    );
     let page = server.told("  page      ").await;
     let redis = server.told("  services  LOG_LAYER_REDIS_URL=").await;
     (server, page, redis)
@@ -30,13 +45,22 @@ fn private_redis(data: &Path) -> Pid {
 
 async fn until_gone(pid: Pid) {
     until("a process that is gone", async || {
-        if test_kill_process(pid).is_err() { Ok(()) } else { Err(format!("{pid:?} runs")) }
+        if test_kill_process(pid).is_err() {
+            Ok(())
+        } else {
+            Err(format!("{pid:?} runs"))
+        }
     })
     .await;
 }
 
 async fn found(page: &str, q: &str) -> u64 {
-    let answer: Value = reqwest::get(format!("{page}/api/histogram?q={q}")).await.unwrap().json().await.unwrap();
+    let answer: Value = reqwest::get(format!("{page}/api/histogram?q={q}"))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     answer["total"].as_u64().unwrap()
 }
 
@@ -59,10 +83,13 @@ async fn a_private_redis_is_started_watched_adopted_and_stopped_with_the_server(
     append_later(&redis).await;
     let (mut server, page_again, redis_again) = with_private_redis(data.path()).await;
     assert_eq!((private_redis(data.path()), redis_again), (second, redis.clone()));
-    until("what was queued while the server was away", async || match found(&page_again, "queued").await {
-        1 => Ok(()),
-        other => Err(other.to_string()),
-    })
+    until(
+        "what was queued while the server was away",
+        async || match found(&page_again, "queued").await {
+            1 => Ok(()),
+            other => Err(other.to_string()),
+        },
+    )
     .await;
     assert_eq!(found(&page_again, "").await, 3);
 
@@ -91,13 +118,21 @@ async fn both_signals_end_it_in_order_and_what_was_acknowledged_stays() {
     let mut redis = stack.redis.connection().await;
     assert!(stack.server.stop().await.success());
     let left: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
-    assert!(left.iter().all(|key| !key.contains(":w:") && !key.contains(":hb:")), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|key| !key.contains(":w:") && !key.contains(":hb:")),
+        "{left:?}"
+    );
 }
 
 #[track_caller]
 fn check_refusal(outcome: (Option<i32>, String), code: i32, expected: &str) {
     assert_eq!(outcome.0, Some(code), "{}", outcome.1);
-    assert!(outcome.1.contains(expected), "{expected:?} is not in: {}", outcome.1);
+    assert!(
+        outcome.1.contains(expected),
+        "{expected:?} is not in: {}",
+        outcome.1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,16 +142,43 @@ async fn what_cannot_work_is_said_at_the_start() {
     let data = data.to_str().unwrap();
     let run = |arguments: &[&str]| {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        async move { Process::run("log-server", &arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await }
+        async move {
+            Process::run(
+                "log-server",
+                &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+                &[],
+            )
+            .await
+        }
     };
     let fresh = TempDir::new().unwrap();
     let fresh = fresh.path().to_str().unwrap();
     let taken = stack.page.trim_start_matches("http://").to_owned();
-    check_refusal(run(&["--data", data, "--redis", &redis, "--listen", "127.0.0.1:0"]).await, 1, "in use by another");
-    check_refusal(run(&["--data", fresh, "--redis", &redis, "--listen", &taken]).await, 1, "listening on");
-    check_refusal(run(&["--data", fresh, "--listen", "0.0.0.0:0"]).await, 78, "--insecure-no-auth");
-    check_refusal(run(&["--data", fresh, "--redis", "http://x", "--listen", "127.0.0.1:0"]).await, 1, "--redis wants redis://");
-    check_refusal(run(&["--config", "/no/such/file.toml"]).await, 78, "/no/such/file.toml");
+    check_refusal(
+        run(&["--data", data, "--redis", &redis, "--listen", "127.0.0.1:0"]).await,
+        1,
+        "in use by another",
+    );
+    check_refusal(
+        run(&["--data", fresh, "--redis", &redis, "--listen", &taken]).await,
+        1,
+        "listening on",
+    );
+    check_refusal(
+        run(&["--data", fresh, "--listen", "0.0.0.0:0"]).await,
+        78,
+        "--insecure-no-auth",
+    );
+    check_refusal(
+        run(&["--data", fresh, "--redis", "http://x", "--listen", "127.0.0.1:0"]).await,
+        1,
+        "--redis wants redis://",
+    );
+    check_refusal(
+        run(&["--config", "/no/such/file.toml"]).await,
+        78,
+        "/no/such/file.toml",
+    );
     check_refusal(run(&["--listen", "nowhere"]).await, 2, "--listen");
     check_refusal(run(&["--lissten", "127.0.0.1:0"]).await, 2, "--listen");
 }
@@ -126,8 +188,18 @@ async fn a_redis_password_is_never_printed() {
     let data = TempDir::new().unwrap();
     let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
     let listen = "127.0.0.1:0";
-    let mut server =
-        Process::start("log-server", &["--data", data.path().to_str().unwrap(), "--redis", &url, "--listen", listen], &[]);
+    let mut server = Process::start(
+        "log-server",
+        &[
+            "--data",
+            data.path().to_str().unwrap(),
+            "--redis",
+            &url,
+            "--listen",
+            listen,
+        ],
+        &[],
+    );
     let told = server.told("  services  LOG_LAYER_REDIS_URL=").await;
     assert!(told.starts_with("redis://***@127.0.0.1:"), "{told}");
 }
@@ -139,10 +211,20 @@ async fn files_are_nobody_elses_business() {
     append(&stack.redis.url(), "secret").await;
     let mut seen = 0;
     for directory in [stack.data(), stack.data().join("logs")] {
-        assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700, "{}", directory.display());
+        assert_eq!(
+            std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777,
+            0o700,
+            "{}",
+            directory.display()
+        );
         for entry in std::fs::read_dir(&directory).unwrap().map(Result::unwrap) {
             if entry.file_type().unwrap().is_file() {
-                assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", entry.path().display());
+                assert_eq!(
+                    entry.metadata().unwrap().permissions().mode() & 0o777,
+                    0o600,
+                    "{}",
+                    entry.path().display()
+                );
                 seen += 1;
             }
         }

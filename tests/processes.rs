@@ -22,24 +22,44 @@ impl Process {
     /// Starts a program of this workspace.
     pub fn start(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let mut command = Command::new(binary(name));
-        command.args(arguments).env_remove("RUST_LOG").envs(environment.iter().copied());
+        command
+            .args(arguments)
+            .env_remove("RUST_LOG")
+            .envs(environment.iter().copied());
         Process::spawn(name, command)
     }
 
     fn spawn(name: &str, mut command: Command) -> Process {
         command.kill_on_drop(true).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        Process { name: name.to_owned(), stdout, child }
+        Process {
+            name: name.to_owned(),
+            stdout,
+            child,
+        }
     }
 
     /// Runs a program to its end; returns its exit code and what it said on stderr.
     pub async fn run(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
         let mut command = Command::new(binary(name));
-        command.args(arguments).envs(environment.iter().copied()).kill_on_drop(true).stdin(Stdio::null());
-        let output = timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        command
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
+        let output = timeout(PATIENCE, command.output())
+            .await
+            .expect("it ends")
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
     }
 
     /// What it says on stdout after `prefix` on a line of its own.
@@ -52,10 +72,15 @@ impl Process {
             }
             None
         });
-        let told = told.await.unwrap_or_else(|_| panic!("{} never said {prefix:?}", self.name));
+        let told = told
+            .await
+            .unwrap_or_else(|_| panic!("{} never said {prefix:?}", self.name));
         match told {
             Some(told) => told,
-            None => panic!("{} ended without saying {prefix:?}; its complaint is on stderr", self.name),
+            None => panic!(
+                "{} ended without saying {prefix:?}; its complaint is on stderr",
+                self.name
+            ),
         }
     }
 
@@ -71,7 +96,10 @@ impl Process {
 
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.child.wait()).await.unwrap_or_else(|_| panic!("{} does not end", self.name)).unwrap()
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .unwrap_or_else(|_| panic!("{} does not end", self.name))
+            .unwrap()
     }
 
     /// kill -9.
@@ -90,13 +118,24 @@ impl Process {
 /// The path of a program of this workspace, built beside the tests.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests are built in <target>/<profile>/deps");
+    let profile = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("tests are built in <target>/<profile>/deps");
     let path = profile.join(name);
-    assert!(path.exists(), "{} is not built: run `make test`, or `cargo build --workspace --bins`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `make test`, or `cargo build --workspace --bins`",
+        path.display()
+    );
     path
 }
 
 /// A port that nobody has now.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

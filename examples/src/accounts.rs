@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use argon2::Argon2;
 use argon2::password_hash::rand_core::{OsRng, RngCore as _};
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::Argon2;
 use serde::{Deserialize, Serialize};
 
 /// Everybody who has registered.
@@ -83,13 +83,22 @@ impl Accounts {
     pub fn login(&self, name: &str, password: &str) -> Result<Session, AccountError> {
         let known = {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.users.get(name).map(|account| (account.id, account.hash.clone()))
+            state
+                .users
+                .get(name)
+                .map(|account| (account.id, account.hash.clone()))
         };
         let (user_id, hash) = known.ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
         let hash = PasswordHash::new(&hash).expect("it was written by register");
-        Argon2::default().verify_password(password.as_bytes(), &hash).map_err(|_| AccountError::WrongPassword)?;
+        Argon2::default()
+            .verify_password(password.as_bytes(), &hash)
+            .map_err(|_| AccountError::WrongPassword)?;
         let token = format!("{:016x}{:016x}", OsRng.next_u64(), OsRng.next_u64());
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).sessions.insert(token.clone(), user_id);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sessions
+            .insert(token.clone(), user_id);
         Ok(Session { token, user_id })
     }
 
@@ -99,7 +108,11 @@ impl Accounts {
     /// [`AccountError::NoSession`].
     pub fn verify(&self, token: &str) -> Result<User, AccountError> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.sessions.get(token).map(|user_id| User { user_id: *user_id }).ok_or(AccountError::NoSession)
+        state
+            .sessions
+            .get(token)
+            .map(|user_id| User { user_id: *user_id })
+            .ok_or(AccountError::NoSession)
     }
 }
 
@@ -111,9 +124,18 @@ mod tests {
     fn only_who_knows_the_password_gets_a_session() {
         let accounts = Accounts::default();
         let id = accounts.register("mei", "correct").unwrap();
-        assert_eq!(accounts.register("mei", "other").unwrap_err(), AccountError::Taken("mei".into()));
-        assert_eq!(accounts.login("mei", "wrong").unwrap_err(), AccountError::WrongPassword);
-        assert_eq!(accounts.login("bo", "correct").unwrap_err(), AccountError::Unknown("bo".into()));
+        assert_eq!(
+            accounts.register("mei", "other").unwrap_err(),
+            AccountError::Taken("mei".into())
+        );
+        assert_eq!(
+            accounts.login("mei", "wrong").unwrap_err(),
+            AccountError::WrongPassword
+        );
+        assert_eq!(
+            accounts.login("bo", "correct").unwrap_err(),
+            AccountError::Unknown("bo".into())
+        );
         let session = accounts.login("mei", "correct").unwrap();
         assert_eq!(accounts.verify(&session.token).unwrap().user_id, id);
         assert_eq!(accounts.verify("made up").unwrap_err(), AccountError::NoSession);

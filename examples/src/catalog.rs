@@ -58,8 +58,16 @@ const TITLES: [&str; 12] = [
 
 /// All channels, or those of one category.
 pub fn channels(category: Option<&str>) -> Vec<Channel> {
-    let matching = CHANNELS.iter().filter(|(_, _, of)| category.is_none_or(|wanted| wanted == *of));
-    matching.map(|(id, name, category)| Channel { id: (*id).into(), name: (*name).into(), category: (*category).into() }).collect()
+    let matching = CHANNELS
+        .iter()
+        .filter(|(_, _, of)| category.is_none_or(|wanted| wanted == *of));
+    matching
+        .map(|(id, name, category)| Channel {
+            id: (*id).into(),
+            name: (*name).into(),
+            category: (*category).into(),
+        })
+        .collect()
 }
 
 /// A channel by its id.
@@ -71,7 +79,12 @@ pub fn channel(id: &str) -> Option<Channel> {
 pub fn programme(channel: &Channel) -> Vec<Programme> {
     let offset = channel.id.bytes().map(usize::from).sum::<usize>();
     let title = |slot: usize| TITLES[(offset + slot * 5) % TITLES.len()].to_owned();
-    (0..12u8).map(|slot| Programme { hour: slot * 2, title: title(usize::from(slot)) }).collect()
+    (0..12u8)
+        .map(|slot| Programme {
+            hour: slot * 2,
+            title: title(usize::from(slot)),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -86,6 +99,10 @@ mod tests {
             assert_eq!(programme(&found).len(), 12);
         }
         assert!(channel("nosuch").is_none());
-        assert!(channels(Some("news")).iter().all(|channel| channel.category == "news"));
+        assert!(
+            channels(Some("news"))
+                .iter()
+                .all(|channel| channel.category == "news")
+        );
     }
 }

@@ -16,7 +16,10 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 pub async fn traced(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     // The layer reads a span field of this name: the request goes on in the caller's trace.
-    let traceparent = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
+    let traceparent = request
+        .headers()
+        .get("traceparent")
+        .and_then(|header| header.to_str().ok());
     let span = info_span!("request", method, path, traceparent);
     async {
         let started = Instant::now();
@@ -38,7 +41,11 @@ pub async fn traced(request: Request, next: Next) -> Response {
 
 /// The secret of an `Authorization: Bearer …` header.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
+    headers
+        .get("authorization")?
+        .to_str()
+        .ok()?
+        .strip_prefix("Bearer ")
 }
 
 /// A call that failed, as the client of the gateway sees it.

@@ -23,10 +23,16 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Starts logging: to the log server, and to stderr for whoever started the process by hand. Keep the guard until the
 /// end of `main`: its drop delivers what is still waiting.
 pub fn log(service: &str) -> Guard {
-    let (layer, guard) = log_layer::builder(service).version(env!("CARGO_PKG_VERSION")).attr("env", "demo").build();
+    let (layer, guard) = log_layer::builder(service)
+        .version(env!("CARGO_PKG_VERSION"))
+        .attr("env", "demo")
+        .build();
     let shown = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let terminal = std::io::stderr().is_terminal();
-    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal).with_filter(shown);
+    let stderr = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal)
+        .with_filter(shown);
     tracing_subscriber::registry().with(layer).with(stderr).init();
     guard
 }
@@ -41,7 +47,10 @@ pub fn redis_url() -> String {
 /// # Errors
 /// When the address of Redis makes no sense.
 pub fn client(service: &str) -> Result<rpc::Client, rpc::Error> {
-    rpc::Client::builder(service).redis(redis_url()).timeout(CALL_TIMEOUT).build()
+    rpc::Client::builder(service)
+        .redis(redis_url())
+        .timeout(CALL_TIMEOUT)
+        .build()
 }
 
 /// A token that is cancelled at Ctrl-C or SIGTERM.

@@ -33,9 +33,15 @@ const FORMATS: [(&str, usize, bool); 10] = [
 
 /// Reads the head of a line. `now` places lines that name no year.
 pub fn recognise(line: &str, now: Timestamp) -> Line {
-    let words: Vec<&str> =
-        line.split_whitespace().take(HEAD_WORDS).map(|word| word.trim_matches(['[', ']', '(', ')', ':'])).collect();
-    Line { level: words.iter().find_map(|word| level(word)), time: time(&words, now) }
+    let words: Vec<&str> = line
+        .split_whitespace()
+        .take(HEAD_WORDS)
+        .map(|word| word.trim_matches(['[', ']', '(', ')', ':']))
+        .collect();
+    Line {
+        level: words.iter().find_map(|word| level(word)),
+        time: time(&words, now),
+    }
 }
 
 fn level(word: &str) -> Option<Level> {
@@ -51,7 +57,12 @@ fn level(word: &str) -> Option<Level> {
     let whole_lower = word.bytes().all(|byte| byte.is_ascii_lowercase());
     if word.bytes().all(|byte| byte.is_ascii_uppercase()) {
         known(word)
-    } else if whole_lower && matches!(word, "notice" | "error" | "warn" | "crit" | "debug" | "emerg" | "alert") {
+    } else if whole_lower
+        && matches!(
+            word,
+            "notice" | "error" | "warn" | "crit" | "debug" | "emerg" | "alert"
+        )
+    {
         known(&word.to_ascii_uppercase().replace("CRIT", "CRITICAL"))
     } else {
         None
@@ -61,10 +72,16 @@ fn level(word: &str) -> Option<Level> {
 fn time(words: &[&str], now: Timestamp) -> Option<Timestamp> {
     for start in 0..words.len().min(3) {
         for (format, length, has_year) in FORMATS {
-            let Some(words) = words.get(start..start + length) else { continue };
+            let Some(words) = words.get(start..start + length) else {
+                continue;
+            };
             // Java writes milliseconds after a comma.
             let text = words.join(" ").replacen(',', ".", 1);
-            let found = if has_year { parse(format, &text) } else { recent(format, &text, now) };
+            let found = if has_year {
+                parse(format, &text)
+            } else {
+                recent(format, &text, now)
+            };
             if found.is_some() {
                 return found;
             }
@@ -85,10 +102,16 @@ fn parse(format: &str, text: &str) -> Option<Timestamp> {
 fn recent(format: &str, text: &str, now: Timestamp) -> Option<Timestamp> {
     let today = now.to_zoned(TimeZone::UTC);
     let latest = now.checked_add(24.hours()).ok()?;
-    [today.year(), today.year() - 1, today.year() - 2, today.year() - 3, today.year() - 4]
-        .iter()
-        .filter_map(|year| parse(format, &format!("{year} {text}")))
-        .find(|time| *time <= latest)
+    [
+        today.year(),
+        today.year() - 1,
+        today.year() - 2,
+        today.year() - 3,
+        today.year() - 4,
+    ]
+    .iter()
+    .filter_map(|year| parse(format, &format!("{year} {text}")))
+    .find(|time| *time <= latest)
 }
 
 #[cfg(test)]
@@ -104,17 +127,61 @@ mod tests {
 
     #[test]
     fn heads_of_real_log_lines_are_understood() {
-        check("[Sun Dec 04 04:47:44 2005] [notice] workerEnv.init() ok", Some(Level::INFO), Some("2005-12-04T04:47:44Z"));
-        check("[Sun Dec 04 04:47:44 2005] [error] mod_jk child", Some(Level::ERROR), Some("2005-12-04T04:47:44Z"));
-        check("081109 203615 148 INFO dfs.DataNode$PacketResponder: x", Some(Level::INFO), Some("2008-11-09T20:36:15Z"));
-        check("Jun 14 15:16:01 combo sshd(pam_unix)[19939]: failure", None, Some("2025-06-14T15:16:01Z"));
-        check("Dec 10 06:55:46 LabSZ sshd[24200]: Invalid user", None, Some("2025-12-10T06:55:46Z"));
-        check("Feb 29 06:55:46 host sshd[1]: leap", None, Some("2024-02-29T06:55:46Z"));
-        check("nova-api.log.1.2017-05-16_13:53:08 2017-05-16 00:00:00.008 25746 INFO nova.osapi x", Some(Level::INFO), Some("2017-05-16T00:00:00.008Z"));
-        check("[10.30 16:49:06] chrome.exe - proxy", None, Some("2025-10-30T16:49:06Z"));
-        check("17/06/09 20:10:40 INFO executor.Backend: Registered", Some(Level::INFO), Some("2017-06-09T20:10:40Z"));
-        check("2015-07-29 17:41:44,747 - WARN  [x] - y", Some(Level::WARN), Some("2015-07-29T17:41:44.747Z"));
-        check("2026-01-02T03:04:05.5+02:00 DEBUG x", Some(Level::DEBUG), Some("2026-01-02T01:04:05.5Z"));
+        check(
+            "[Sun Dec 04 04:47:44 2005] [notice] workerEnv.init() ok",
+            Some(Level::INFO),
+            Some("2005-12-04T04:47:44Z"),
+        );
+        check(
+            "[Sun Dec 04 04:47:44 2005] [error] mod_jk child",
+            Some(Level::ERROR),
+            Some("2005-12-04T04:47:44Z"),
+        );
+        check(
+            "081109 203615 148 INFO dfs.DataNode$PacketResponder: x",
+            Some(Level::INFO),
+            Some("2008-11-09T20:36:15Z"),
+        );
+        check(
+            "Jun 14 15:16:01 combo sshd(pam_unix)[19939]: failure",
+            None,
+            Some("2025-06-14T15:16:01Z"),
+        );
+        check(
+            "Dec 10 06:55:46 LabSZ sshd[24200]: Invalid user",
+            None,
+            Some("2025-12-10T06:55:46Z"),
+        );
+        check(
+            "Feb 29 06:55:46 host sshd[1]: leap",
+            None,
+            Some("2024-02-29T06:55:46Z"),
+        );
+        check(
+            "nova-api.log.1.2017-05-16_13:53:08 2017-05-16 00:00:00.008 25746 INFO nova.osapi x",
+            Some(Level::INFO),
+            Some("2017-05-16T00:00:00.008Z"),
+        );
+        check(
+            "[10.30 16:49:06] chrome.exe - proxy",
+            None,
+            Some("2025-10-30T16:49:06Z"),
+        );
+        check(
+            "17/06/09 20:10:40 INFO executor.Backend: Registered",
+            Some(Level::INFO),
+            Some("2017-06-09T20:10:40Z"),
+        );
+        check(
+            "2015-07-29 17:41:44,747 - WARN  [x] - y",
+            Some(Level::WARN),
+            Some("2015-07-29T17:41:44.747Z"),
+        );
+        check(
+            "2026-01-02T03:04:05.5+02:00 DEBUG x",
+            Some(Level::DEBUG),
+            Some("2026-01-02T01:04:05.5Z"),
+        );
         check("2026-01-02T03:04:05.5Z x", None, Some("2026-01-02T03:04:05.5Z"));
         check("no head at all, an error here is a word", None, None);
         check("", None, None);

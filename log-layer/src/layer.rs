@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
@@ -45,6 +45,7 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// | `?value`, `%value` | what it prints, as text; `<panic in Debug>` if that panics |
 /// | a field whose name says that it is a secret | `[redacted]` |
 /// | a field twice | the last value |
+/// | an integer field `log.time` | the record's time, in nanoseconds since 1970, instead of now: for what happened elsewhere |
 ///
 /// It filters for itself: a level that is off here is still on for other layers. Spans are kept from `INFO` up,
 /// whatever the level of events, so that an error has its context.
@@ -213,6 +214,7 @@ impl Recorder {
             budget: self.event_budget,
         });
 
+        let time = own_time(fields).unwrap_or(time);
         // The log crate's records share one call-site per level; the true one is in their fields.
         let mut site_bytes = 0;
         if let Some(metadata) = event.normalized_metadata() {
@@ -302,6 +304,16 @@ impl Recorder {
         }
         truncated
     }
+}
+
+/// The time that an event brings along, taken out of its fields.
+fn own_time(fields: &mut Fields) -> Option<SystemTime> {
+    let nanos = std::str::from_utf8(fields.value("log.time")?)
+        .ok()?
+        .parse()
+        .ok()?;
+    fields.remove("log.time");
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))
 }
 
 /// Memory a thread reuses for every event. It is taken, not borrowed: a nested event finds none and brings its own, and

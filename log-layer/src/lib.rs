@@ -97,3 +97,8 @@ pub fn traceparent() -> Option<String> {
         })
     })
 }
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -39,7 +39,12 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Address of Redis, `private` for one that this server starts, or `auto` for one on 127.0.0.1:6379 and else a
     /// private one [default: auto]
-    #[arg(long, env = "LOG_SERVER_REDIS", value_name = "URL|auto|private", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "LOG_SERVER_REDIS",
+        value_name = "URL|auto|private",
+        hide_env_values = true
+    )]
     pub redis: Option<String>,
     /// Name of the queue that services send to [default: logs]
     #[arg(long, env = "LOG_SERVER_QUEUE", value_name = "NAME")]
@@ -48,7 +53,12 @@ pub struct Options {
     #[arg(long, env = "LOG_SERVER_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// A further host name under which the page is reached; may be given several times
-    #[arg(long, env = "LOG_SERVER_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "LOG_SERVER_ALLOW_HOST",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     #[serde(default)]
     pub allow_host: Vec<String>,
     /// Listen on another address than loopback although everyone who reaches it can read all records
@@ -140,7 +150,11 @@ impl Options {
             redis: self.redis.or(other.redis),
             queue: self.queue.or(other.queue),
             listen: self.listen.or(other.listen),
-            allow_host: if self.allow_host.is_empty() { other.allow_host } else { self.allow_host },
+            allow_host: if self.allow_host.is_empty() {
+                other.allow_host
+            } else {
+                self.allow_host
+            },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
             config: self.config.or(other.config),
         }
@@ -149,7 +163,9 @@ impl Options {
 
 impl Config {
     fn new(options: Options) -> Result<Config, ConfigError> {
-        let listen = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7080)));
+        let listen = options
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7080)));
         if !listen.ip().is_loopback() && !options.insecure_no_auth {
             return Err(ConfigError::Exposed(listen));
         }
@@ -163,14 +179,23 @@ impl Config {
             return Err(ConfigError::Value("--queue: a queue needs a name".into()));
         }
         let data = options.data.unwrap_or_else(|| "log-data".into());
-        Ok(Config { data, redis, queue, listen, allow_host: options.allow_host })
+        Ok(Config {
+            data,
+            redis,
+            queue,
+            listen,
+            allow_host: options.allow_host,
+        })
     }
 }
 
 fn read(path: &Path) -> Result<Options, ConfigError> {
     let name = || path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: name(), source })?;
-    toml::from_str(&text).map_err(|source| ConfigError::Syntax { path: name(), source: Box::new(source) })
+    toml::from_str(&text).map_err(|source| ConfigError::Syntax {
+        path: name(),
+        source: Box::new(source),
+    })
 }
 
 #[cfg(test)]
@@ -192,9 +217,23 @@ mod tests {
         let file = path.to_str().unwrap();
         let found = config(&["--config", file, "--listen", "127.0.0.1:9001"]).unwrap();
         assert_eq!((&*found.queue, found.listen.port()), ("from-file", 9001));
-        assert_eq!((found.data.to_str(), &found.redis), (Some("log-data"), &Redis::Auto));
-        assert_eq!(config(&["serve", "--config", file, "--queue", "q"]).unwrap().queue, "q");
-        assert_eq!(config(&["--queue", "q", "serve", "--config", file]).unwrap().listen.port(), 9000);
+        assert_eq!(
+            (found.data.to_str(), &found.redis),
+            (Some("log-data"), &Redis::Auto)
+        );
+        assert_eq!(
+            config(&["serve", "--config", file, "--queue", "q"])
+                .unwrap()
+                .queue,
+            "q"
+        );
+        assert_eq!(
+            config(&["--queue", "q", "serve", "--config", file])
+                .unwrap()
+                .listen
+                .port(),
+            9000
+        );
     }
 
     #[test]
@@ -204,7 +243,11 @@ mod tests {
         std::fs::write(&path, "queue = \"q\"\nlissten = \"127.0.0.1:9000\"\n").unwrap();
         let error = config(&["--config", path.to_str().unwrap()]).unwrap_err();
         assert!(error.contains("line 2") && error.contains("lissten"), "{error}");
-        assert!(config(&["--config", "/nowhere.toml"]).unwrap_err().contains("/nowhere.toml"));
+        assert!(
+            config(&["--config", "/nowhere.toml"])
+                .unwrap_err()
+                .contains("/nowhere.toml")
+        );
     }
 
     #[test]
@@ -219,16 +262,33 @@ mod tests {
     fn every_option_stands_in_the_readme_with_its_variable_and_default() {
         let readme = include_str!("../../README.md");
         let command = CommandLine::command();
-        for argument in command.get_arguments().filter(|argument| argument.get_long() != Some("help")) {
-            let Some(long) = argument.get_long().filter(|long| *long != "version") else { continue };
-            let variable = argument.get_env().and_then(|env| env.to_str()).expect("every option has a variable");
+        for argument in command
+            .get_arguments()
+            .filter(|argument| argument.get_long() != Some("help"))
+        {
+            let Some(long) = argument.get_long().filter(|long| *long != "version") else {
+                continue;
+            };
+            let variable = argument
+                .get_env()
+                .and_then(|env| env.to_str())
+                .expect("every option has a variable");
             let row = readme.lines().find(|line| line.contains(&format!("`--{long}")));
             let row = row.unwrap_or_else(|| panic!("--{long} is not in the README"));
-            assert!(row.contains(variable), "{variable} is not in the README's row of --{long}: {row}");
-            let help = argument.get_help().expect("every option is described").to_string();
+            assert!(
+                row.contains(variable),
+                "{variable} is not in the README's row of --{long}: {row}"
+            );
+            let help = argument
+                .get_help()
+                .expect("every option is described")
+                .to_string();
             if let Some((_, default)) = help.split_once("[default: ") {
                 let default = default.trim_end_matches(']');
-                assert!(row.contains(&format!("`{default}`")), "the default {default} of --{long} is not in: {row}");
+                assert!(
+                    row.contains(&format!("`{default}`")),
+                    "the default {default} of --{long} is not in: {row}"
+                );
             }
         }
     }

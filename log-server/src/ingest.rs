@@ -28,11 +28,18 @@ struct Stored {
 ///
 /// # Errors
 /// When the address of Redis makes no sense.
-pub(crate) fn server(queue: &str, redis: &str, store: Store, searcher: Searcher) -> Result<Server, rpc::Error> {
+pub(crate) fn server(
+    queue: &str,
+    redis: &str,
+    store: Store,
+    searcher: Searcher,
+) -> Result<Server, rpc::Error> {
     Server::builder(queue)
         .redis(redis)
         .method("append", move |params: RawParams| append(store.clone(), params))
-        .method("search", move |params: SearchParams| search(searcher.clone(), params))
+        .method("search", move |params: SearchParams| {
+            search(searcher.clone(), params)
+        })
         .build()
 }
 
@@ -41,8 +48,15 @@ async fn append(store: Store, params: RawParams) -> Result<Stored, Fault> {
     let arrived = Timestamp::now();
     let batch = Batch::parse(&text, arrived).map_err(refused)?;
     let (records, rejected) = (batch.records.len(), batch.rejected.clone());
-    let appended = store.append(Incoming { batch, text, arrived }).await.map_err(not_stored)?;
-    Ok(Stored { stored: records, duplicate: appended == Appended::Duplicate, rejected })
+    let appended = store
+        .append(Incoming { batch, text, arrived })
+        .await
+        .map_err(not_stored)?;
+    Ok(Stored {
+        stored: records,
+        duplicate: appended == Appended::Duplicate,
+        rejected,
+    })
 }
 
 async fn search(searcher: Searcher, params: SearchParams) -> Result<SearchAnswer, Fault> {
@@ -58,9 +72,12 @@ async fn search(searcher: Searcher, params: SearchParams) -> Result<SearchAnswer
 
 /// The batch in any of the ways a call can carry it: `append(batch)`, `append(batch=…)`, `append(source=…, records=…)`.
 fn batch(params: RawParams) -> Result<Box<str>, Fault> {
-    let usage = || Fault::invalid_params("append() takes one batch: {\"source\": {\"service\": …}, \"records\": […]}");
+    let usage = || {
+        Fault::invalid_params("append() takes one batch: {\"source\": {\"service\": …}, \"records\": […]}")
+    };
     let args: Vec<&RawValue> = serde_json::from_str(params.args.get()).map_err(|_| usage())?;
-    let kwargs: HashMap<String, &RawValue> = serde_json::from_str(params.kwargs.get()).map_err(|_| usage())?;
+    let kwargs: HashMap<String, &RawValue> =
+        serde_json::from_str(params.kwargs.get()).map_err(|_| usage())?;
     match (args.as_slice(), kwargs.get("batch"), kwargs.len()) {
         ([batch], None, 0) => Ok(batch.get().into()),
         ([], Some(batch), 1) => Ok(batch.get().into()),
@@ -97,7 +114,11 @@ mod tests {
     #[track_caller]
     fn check(args: &str, kwargs: &str, expected: Option<&str>) {
         let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
-        let found = batch(RawParams { args: raw(args), kwargs: raw(kwargs) }).ok();
+        let found = batch(RawParams {
+            args: raw(args),
+            kwargs: raw(kwargs),
+        })
+        .ok();
         assert_eq!(found.as_deref(), expected, "{args} {kwargs}");
     }
 
@@ -105,7 +126,11 @@ mod tests {
     fn a_batch_is_found_however_the_caller_passes_it() {
         check(r#"[{"source":1}]"#, "{}", Some(r#"{"source":1}"#));
         check("[]", r#"{"batch":{"source":1}}"#, Some(r#"{"source":1}"#));
-        check("[]", r#"{"source":1,"records":[]}"#, Some(r#"{"source":1,"records":[]}"#));
+        check(
+            "[]",
+            r#"{"source":1,"records":[]}"#,
+            Some(r#"{"source":1,"records":[]}"#),
+        );
         check("[]", "{}", None);
         check("[1,2]", "{}", None);
         check("[1]", r#"{"batch":2}"#, None);

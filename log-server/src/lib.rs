@@ -45,7 +45,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
     running: impl FnOnce(&Running),
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
+    let listener =
+        TcpListener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let store = Store::open(&config.data)?;
@@ -104,7 +105,10 @@ pub async fn run(
 }
 
 /// A part ended by itself, which it never should.
-fn early<E: Into<anyhow::Error>>(part: &str, ended: Result<Result<(), E>, tokio::task::JoinError>) -> anyhow::Error {
+fn early<E: Into<anyhow::Error>>(
+    part: &str,
+    ended: Result<Result<(), E>, tokio::task::JoinError>,
+) -> anyhow::Error {
     match ended {
         Ok(Ok(())) => anyhow::anyhow!("{part} ended early"),
         Ok(Err(error)) => error.into().context(format!("{part} ended")),

@@ -14,16 +14,24 @@ const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
-    let filter = EnvFilter::try_from_env("LOG_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rpc=warn"));
+    let filter =
+        EnvFilter::try_from_env("LOG_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rpc=warn"));
     let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal)
+        .init();
     let config = match line.config() {
         Ok(config) => config,
         Err(error) => return complain(&error.into(), BAD_CONFIGURATION),
     };
     let data = config.data.display().to_string();
     let queue = config.queue.clone();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("log-server").build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("log-server")
+        .build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
             let stop = stopped()?;
@@ -38,7 +46,11 @@ fn main() -> ExitCode {
 
 /// Tells how to use what has just been started.
 fn greet(running: &Running, data: &str, queue: &str) {
-    let Running { page, redis, redis_origin } = running;
+    let Running {
+        page,
+        redis,
+        redis_origin,
+    } = running;
     let mut out = std::io::stdout().lock();
     // Nobody may be reading; that is no reason to stop.
     let _ = writeln!(
@@ -54,7 +66,9 @@ fn greet(running: &Running, data: &str, queue: &str) {
 
 /// The address with its password hidden: what is printed ends up in other people's logs.
 fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
     match rest.rsplit_once('@') {
         Some((_, host)) => format!("{scheme}://***@{host}"),
         None => url.to_owned(),

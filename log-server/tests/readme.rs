@@ -5,13 +5,24 @@ use log_server::query;
 #[test]
 fn every_query_in_the_readme_is_read_as_a_query() {
     let readme = include_str!("../../README.md");
-    let search = readme.split("\n## Search\n").nth(1).expect("there is a section on searching");
-    let table = search.split("\n\n").find(|part| part.starts_with("| written")).expect("it has a table");
+    let search = readme
+        .split("\n## Search\n")
+        .nth(1)
+        .expect("there is a section on searching");
+    let table = search
+        .split("\n\n")
+        .find(|part| part.starts_with("| written"))
+        .expect("it has a table");
     let mut checked = 0;
     for row in table.lines().skip(2) {
         let written = row.split(" | ").next().expect("a row has a first column");
         // Every other piece between backticks is code; an ellipsis stands for what the reader fills in.
-        for example in written.split('`').skip(1).step_by(2).filter(|example| !example.contains('…')) {
+        for example in written
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|example| !example.contains('…'))
+        {
             query::parse(example).unwrap_or_else(|error| panic!("{example}: {error}"));
             checked += 1;
         }

@@ -26,7 +26,7 @@ async def echo(value):
 
 @server.task
 async def who():
-    time.sleep(0.001)
+    time.sleep(0.001) # slow, so that the other server gets calls too
     return 'python'
 
 @server.task
@@ -212,13 +212,13 @@ async fn a_slow_python_reply_arrives() {
         let popped: Option<String> = redis.command(&format!("LPOP {queue}")).await;
         match popped {
             Some(request) => break serde_json::from_str::<Value>(&request).unwrap(),
-            None => tokio::time::sleep(Duration::from_millis(5)).await,
+            None => tokio::time::sleep(Duration::from_millis(5)).await, // polling
         }
     };
     for key in ["id", "name", "args", "kwargs"] {
         assert!(request.get(key).is_some(), "{key} is missing");
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // a slow server: later than the first sweeps
     let reply = format!("{queue}:{}", request["id"].as_str().unwrap());
     redis
         .command::<()>(&format!("RPUSH {reply} {{\"error\":0,\"result\":7}}"))

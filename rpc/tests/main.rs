@@ -5,6 +5,7 @@
 mod redis_server;
 mod python;
 mod calls;
+mod traces;
 mod requests;
 mod interop;
 mod faults;

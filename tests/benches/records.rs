@@ -26,7 +26,9 @@ const TEMPLATES: [(&str, &str); 10] = [
 /// Made here, spread over the last day.
 pub fn made(count: usize) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(42);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     let start = u64::try_from(now.as_nanos()).unwrap() - 86_400_000_000_000;
     let step = 86_400_000_000_000 / count as u64;
     let mut batches = Batches::default();
@@ -45,7 +47,7 @@ pub fn made(count: usize) -> Vec<String> {
                 "user_id": random.u32(..1_000_000),
                 "latency_ms": f64::from(random.u32(..2_000_000)) / 1e3,
                 "path": format!("/api/v1/orders/{}", random.u32(..120)),
-                "status": [200, 200, 200, 404, 503][random.usize(..5)],
+                "status": random.choice([200, 200, 200, 404, 503]),
                 "session": format!("{:016x}", random.u64(..)),
             },
             "trace_id": format!("{:032x}", random.u128(..)),
@@ -62,7 +64,12 @@ pub fn from_file(path: &Path, count: usize) -> Vec<String> {
     let mut batches = Batches::default();
     for line in BufReader::new(file).lines().take(count) {
         let mut record: Map<String, Value> = serde_json::from_str(&line.unwrap()).unwrap();
-        let mut text = |name: &str| record.remove(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        let mut text = |name: &str| {
+            record
+                .remove(name)
+                .and_then(|value| value.as_str().map(str::to_owned))
+                .unwrap_or_default()
+        };
         let (service, host, message) = (text("service"), text("host"), text("msg"));
         record.insert("message".into(), message.into());
         batches.add(&service, &host, Value::Object(record));
@@ -90,7 +97,8 @@ impl Batches {
     fn seal(&mut self, (service, host): &(String, String), records: &[Value]) {
         let no = self.sealed.len() + 1;
         let source = json!({"service": service, "host": host, "boot": "b3c4"});
-        self.sealed.push(json!({"v": 1, "source": source, "no": no, "records": records}).to_string());
+        self.sealed
+            .push(json!({"v": 1, "source": source, "no": no, "records": records}).to_string());
     }
 
     fn sealed(mut self) -> Vec<String> {

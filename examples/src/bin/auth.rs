@@ -31,7 +31,9 @@ async fn main() -> anyhow::Result<()> {
             info!("ready to let people in");
             Ok::<_, std::io::Error>(())
         })
-        .method("register", move |who: Credentials| register(registering.clone(), who))
+        .method("register", move |who: Credentials| {
+            register(registering.clone(), who)
+        })
         .method("login", move |who: Credentials| login(opening.clone(), who))
         .method("verify", move |token: Token| verify(verifying.clone(), token))
         .build()?;

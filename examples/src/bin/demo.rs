@@ -56,27 +56,53 @@ async fn main() -> anyhow::Result<()> {
 /// Starts everything, then waits until something ends that should not.
 async fn run(options: &Options, running: &mut Vec<Process>, stop: &CancellationToken) -> anyhow::Result<()> {
     let mut server = Command::new(beside("log-server")?);
-    server.arg("--data").arg(&options.data).args(["--redis", &options.redis, "--listen", &options.listen]);
+    server
+        .arg("--data")
+        .arg(&options.data)
+        .args(["--redis", &options.redis, "--listen", &options.listen]);
     let (process, mut lines) = Process::start("log-server", server)?;
     running.push(process);
-    let page = told(&mut lines, "  page      ").await.context("log-server did not start")?;
-    let found = told(&mut lines, "  services  LOG_LAYER_REDIS_URL=").await.context("log-server names no Redis")?;
+    let page = told(&mut lines, "  page      ")
+        .await
+        .context("log-server did not start")?;
+    let found = told(&mut lines, "  services  LOG_LAYER_REDIS_URL=")
+        .await
+        .context("log-server names no Redis")?;
     // The server hides the password of an address it was given.
-    let redis = if options.redis.contains("://") { options.redis.clone() } else { found };
+    let redis = if options.redis.contains("://") {
+        options.redis.clone()
+    } else {
+        found
+    };
 
     let mut addresses = Vec::new();
     for name in ["auth", "iptv", "webapi", "websocket"] {
         let mut service = Command::new(beside(name)?);
-        service.env("LOG_LAYER_REDIS_URL", &redis).env("LOG_LAYER_LEVEL", "debug");
-        service.env("WEBAPI_LISTEN", "127.0.0.1:0").env("WEBSOCKET_LISTEN", "127.0.0.1:0");
+        service
+            .env("LOG_LAYER_REDIS_URL", &redis)
+            .env("LOG_LAYER_LEVEL", "debug");
+        service
+            .env("WEBAPI_LISTEN", "127.0.0.1:0")
+            .env("WEBSOCKET_LISTEN", "127.0.0.1:0");
         let (process, mut lines) = Process::start(name, service)?;
         running.push(process);
         if name.starts_with("web") {
-            addresses.push(told(&mut lines, "listening on ").await.with_context(|| format!("{name} did not start"))?);
+            addresses.push(
+                told(&mut lines, "listening on ")
+                    .await
+                    .with_context(|| format!("{name} did not start"))?,
+            );
         }
     }
     let mut load = Command::new(beside("load")?);
-    load.args(["--webapi", &addresses[0], "--websocket", &addresses[1], "--people", &options.people]);
+    load.args([
+        "--webapi",
+        &addresses[0],
+        "--websocket",
+        &addresses[1],
+        "--people",
+        &options.people,
+    ]);
     load.env("LOG_LAYER_REDIS_URL", &redis);
     running.push(Process::start("load", load)?.0);
 
@@ -105,8 +131,15 @@ struct Process {
 
 impl Process {
     /// Starts a program in a process group of its own: Ctrl-C reaches the demo, which stops things in order.
-    fn start(name: &'static str, mut command: Command) -> anyhow::Result<(Process, Lines<BufReader<ChildStdout>>)> {
-        command.process_group(0).kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped());
+    fn start(
+        name: &'static str,
+        mut command: Command,
+    ) -> anyhow::Result<(Process, Lines<BufReader<ChildStdout>>)> {
+        command
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| name.to_owned())?;
         let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         Ok((Process { name, child }, lines))
@@ -138,7 +171,11 @@ async fn told(lines: &mut Lines<BufReader<ChildStdout>>, prefix: &str) -> anyhow
 /// The program of that name beside this one.
 fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
-    anyhow::ensure!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
+    anyhow::ensure!(
+        path.exists(),
+        "{} is not built: cargo build --workspace --bins",
+        path.display()
+    );
     Ok(path)
 }
 

@@ -57,7 +57,11 @@ async fn main() -> anyhow::Result<()> {
 
 async fn channels(listing: Listing) -> Result<Vec<Channel>, Fault> {
     let found = catalog::channels(listing.category.as_deref());
-    debug!(category = listing.category.as_deref().unwrap_or("all"), found = found.len(), "channels listed");
+    debug!(
+        category = listing.category.as_deref().unwrap_or("all"),
+        found = found.len(),
+        "channels listed"
+    );
     Ok(found)
 }
 
@@ -67,7 +71,12 @@ async fn programme(guide: Guide) -> Result<Vec<Programme>, Fault> {
     let channel = known(&guide.channel)?;
     let started = Instant::now();
     let slow = fastrand::u32(..20) == 0;
-    tokio::time::sleep(Duration::from_millis(fastrand::u64(if slow { 800..1_500 } else { 1..15 }))).await;
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(if slow {
+        800..1_500
+    } else {
+        1..15
+    })))
+    .await;
     let latency_ms = started.elapsed().as_secs_f64() * 1e3;
     if slow {
         warn!(latency_ms, upstream = "epg-7", "the programme guide was slow");
@@ -83,7 +92,11 @@ async fn ticket(order: Order) -> Result<Ticket, Fault> {
     let bitrate = bitrate(order.quality);
     let key = format!("{:016x}", fastrand::u64(..));
     info!(bitrate, quality = order.quality, "channel opened");
-    Ok(Ticket { url: format!("https://cdn.example/{}/{key}.m3u8", channel.id), channel: channel.name, valid_seconds: 300 })
+    Ok(Ticket {
+        url: format!("https://cdn.example/{}/{key}.m3u8", channel.id),
+        channel: channel.name,
+        valid_seconds: 300,
+    })
 }
 
 /// Kilobits per second. Nobody thought of other qualities, which is how panics happen.

@@ -70,14 +70,28 @@ struct Person {
 impl Person {
     /// For ever: come in, do things for a while, leave.
     async fn live(&self) {
-        self.ask(Method::POST, "/register", None, Some(json!({ "name": self.name, "password": "secret of mine" }))).await;
+        self.ask(
+            Method::POST,
+            "/register",
+            None,
+            Some(json!({ "name": self.name, "password": "secret of mine" })),
+        )
+        .await;
         loop {
             self.pause().await;
             let mistyped = fastrand::u32(..5) == 0;
-            let password = if mistyped { "secret of nine" } else { "secret of mine" };
+            let password = if mistyped {
+                "secret of nine"
+            } else {
+                "secret of mine"
+            };
             let credentials = json!({ "name": self.name, "password": password });
-            let Some(session) = self.ask(Method::POST, "/login", None, Some(credentials)).await else { continue };
-            let Some(token) = session["token"].as_str().map(str::to_owned) else { continue };
+            let Some(session) = self.ask(Method::POST, "/login", None, Some(credentials)).await else {
+                continue;
+            };
+            let Some(token) = session["token"].as_str().map(str::to_owned) else {
+                continue;
+            };
             let leave = CancellationToken::new();
             tokio::join!(self.listen(&token, leave.clone()), async {
                 self.watch(&token).await;
@@ -90,16 +104,42 @@ impl Person {
     async fn watch(&self, token: &str) {
         for _ in 0..12 {
             self.pause().await;
-            let path = ["/channels", "/channels?category=news", "/channels?category=sport"][fastrand::usize(..3)];
-            let Some(channels) = self.ask(Method::GET, path, Some(token), None).await else { continue };
+            let path =
+                ["/channels", "/channels?category=news", "/channels?category=sport"][fastrand::usize(..3)];
+            let Some(channels) = self.ask(Method::GET, path, Some(token), None).await else {
+                continue;
+            };
             let known = channels.as_array().filter(|known| !known.is_empty());
-            let Some(channel) = known.and_then(|known| known[fastrand::usize(..known.len())]["id"].as_str()) else { continue };
-            let channel = if fastrand::u32(..25) == 0 { "channel-nine" } else { channel };
-            self.ask(Method::GET, &format!("/channels/{channel}/programme"), Some(token), None).await;
+            let Some(channel) = known.and_then(|known| known[fastrand::usize(..known.len())]["id"].as_str())
+            else {
+                continue;
+            };
+            let channel = if fastrand::u32(..25) == 0 {
+                "channel-nine"
+            } else {
+                channel
+            };
+            self.ask(
+                Method::GET,
+                &format!("/channels/{channel}/programme"),
+                Some(token),
+                None,
+            )
+            .await;
             // One television in five hundred asks for a quality that nobody thought of.
-            let quality = if fastrand::u32(..500) == 0 { 4320 } else { [480, 720, 1080][fastrand::usize(..3)] };
+            let quality = if fastrand::u32(..500) == 0 {
+                4320
+            } else {
+                [480, 720, 1080][fastrand::usize(..3)]
+            };
             let wish = json!({ "quality": quality });
-            self.ask(Method::POST, &format!("/channels/{channel}/ticket"), Some(token), Some(wish)).await;
+            self.ask(
+                Method::POST,
+                &format!("/channels/{channel}/ticket"),
+                Some(token),
+                Some(wish),
+            )
+            .await;
         }
     }
 
@@ -123,7 +163,13 @@ impl Person {
     }
 
     /// The answer, if it was a good one.
-    async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Option<Value> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Option<Value> {
         let mut request = self.http.request(method, format!("{}{path}", self.webapi));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -134,13 +180,22 @@ impl Person {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                warn!(user = self.name, path, error = &error as &dyn std::error::Error, "no answer");
+                warn!(
+                    user = self.name,
+                    path,
+                    error = &error as &dyn std::error::Error,
+                    "no answer"
+                );
                 return None;
             }
         };
         let status = response.status();
         debug!(user = self.name, path, status = status.as_u16(), "answered");
-        if status.is_success() { response.json().await.ok() } else { None }
+        if status.is_success() {
+            response.json().await.ok()
+        } else {
+            None
+        }
     }
 
     async fn pause(&self) {

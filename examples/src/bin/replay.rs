@@ -16,7 +16,9 @@ use tracing_subscriber::prelude::*;
 
 /// Sends log files through the layer, line by line.
 #[derive(Parser)]
-#[command(after_help = "The Redis is taken from LOG_LAYER_REDIS_URL, redis://127.0.0.1:6379 by default.\n\nExample:\n  replay /var/log/syslog --service syslog --now")]
+#[command(
+    after_help = "The Redis is taken from LOG_LAYER_REDIS_URL, redis://127.0.0.1:6379 by default.\n\nExample:\n  replay /var/log/syslog --service syslog --now"
+)]
 struct Options {
     /// The files; each becomes a service named after it
     #[arg(required = true)]
@@ -44,7 +46,11 @@ fn main() -> anyhow::Result<()> {
         let (lines, took) = send(path, &service, options.now)?;
         let rate = lines as f64 / took.as_secs_f64().max(1e-9);
         // Whoever started it may have closed stdout; the records are sent all the same.
-        let _ = writeln!(std::io::stdout(), "{}: {lines} lines as service {service}, {rate:.0} a second", path.display());
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}: {lines} lines as service {service}, {rate:.0} a second",
+            path.display()
+        );
     }
     Ok(())
 }
@@ -76,7 +82,10 @@ fn replay(mut file: impl std::io::BufRead, guard: &Guard, now: bool) -> anyhow::
         bytes.clear();
         if number % STRIDE == 0 && guard.stats().buffered_bytes > HIGH_WATER {
             let report = guard.flush(PATIENCE);
-            anyhow::ensure!(report.still_buffered == 0, "the log server takes nothing; stopped at line {number}");
+            anyhow::ensure!(
+                report.still_buffered == 0,
+                "the log server takes nothing; stopped at line {number}"
+            );
         }
     }
     Ok(number)
@@ -85,7 +94,10 @@ fn replay(mut file: impl std::io::BufRead, guard: &Guard, now: bool) -> anyhow::
 /// A level is part of a call-site, so each has its own.
 fn emit(line: &str, number: u64, now: bool) {
     let found = recognise(line, Timestamp::now());
-    let time = found.time.filter(|_| !now).and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+    let time = found
+        .time
+        .filter(|_| !now)
+        .and_then(|time| i64::try_from(time.as_nanosecond()).ok());
     macro_rules! send {
         ($level:expr) => {
             tracing::event!(target: "replay", $level, line_number = number, log.time = time, "{line}")

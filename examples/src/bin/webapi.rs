@@ -54,7 +54,10 @@ async fn main() -> anyhow::Result<()> {
     let _logs = examples::log("webapi");
     let options = Options::parse();
     let stop = examples::stop_signal()?;
-    let services = Services { auth: examples::client("auth")?, iptv: examples::client("iptv")? };
+    let services = Services {
+        auth: examples::client("auth")?,
+        iptv: examples::client("iptv")?,
+    };
     let router = Router::new()
         .route("/register", post(register))
         .route("/login", post(login))
@@ -67,11 +70,16 @@ async fn main() -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     examples::gateway::announce(address);
     info!(%address, "gateway open");
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await?;
     Ok(())
 }
 
-async fn register(State(to): State<Services>, Json(who): Json<Credentials>) -> Result<Json<Value>, CallError> {
+async fn register(
+    State(to): State<Services>,
+    Json(who): Json<Credentials>,
+) -> Result<Json<Value>, CallError> {
     Ok(Json(to.auth.call("register", Kw(&who)).await?))
 }
 
@@ -79,7 +87,10 @@ async fn login(State(to): State<Services>, Json(who): Json<Credentials>) -> Resu
     Ok(Json(to.auth.call("login", Kw(&who)).await?))
 }
 
-async fn channels(State(to): State<Services>, Query(listing): Query<Listing>) -> Result<Json<Value>, CallError> {
+async fn channels(
+    State(to): State<Services>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Value>, CallError> {
     Ok(Json(to.iptv.call("channels", Kw(&listing)).await?))
 }
 

@@ -48,8 +48,11 @@ async fn main() -> anyhow::Result<()> {
     let _logs = examples::log("websocket");
     let options = Options::parse();
     let stop = examples::stop_signal()?;
-    let service =
-        Service { auth: examples::client("auth")?, events: broadcast::channel(64).0, stop: stop.clone() };
+    let service = Service {
+        auth: examples::client("auth")?,
+        events: broadcast::channel(64).0,
+        stop: stop.clone(),
+    };
     let announcing = tokio::spawn(announce(service.events.clone(), stop.clone()));
     let router = Router::new()
         .route("/events", get(enter))
@@ -59,7 +62,9 @@ async fn main() -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     examples::gateway::announce(address);
     info!(%address, "open for listeners");
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await?;
     announcing.await?;
     Ok(())
 }

@@ -19,7 +19,7 @@ fn parse(json: &str) -> Batch {
 fn only(json: &str) -> LogRecord {
     let batch = parse(&format!(r#"{{"source":{{"service":"s"}},"records":[{json}]}}"#));
     assert_eq!(batch.rejected, [], "{json}");
-    batch.records.into_iter().next().unwrap()
+    batch.records.into_iter().next().expect("one record was sent")
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

@@ -14,14 +14,25 @@ use crate::wait::PATIENCE;
 /// Names of levels to numbers of records.
 type Counts = BTreeMap<String, u64>;
 
+/// The records' numbers; refused records use none.
+fn numbers(collector: &Collector) -> Vec<u64> {
+    let records = collector.records();
+    records
+        .iter()
+        .map(|record| record["seq"].as_u64().unwrap())
+        .collect()
+}
+
 #[test]
 fn a_full_buffer_refuses_mild_levels_first_and_accounts_for_every_record() {
     const EACH: u64 = 2000;
     let place = Place::new();
     let (dispatch, guard) = install(builder(&place.url()).buffer_bytes(256 << 10));
-    let text = "x".repeat(100);
+    let long = "x".repeat(1000);
     with_default(&dispatch, || {
         for number in 0..EACH {
+            // Of every size, so that some still fit where others are refused.
+            let text = &long[..number as usize * 37 % 1000];
             trace!(number, text);
             debug!(number, text);
             info!(number, text);
@@ -72,16 +83,7 @@ fn a_full_buffer_refuses_mild_levels_first_and_accounts_for_every_record() {
         let count = |counts: &Counts| counts.get(level).copied().unwrap_or(0);
         assert_eq!(count(&received) + count(&declared), EACH, "{level}");
     }
-    let numbers: Vec<_> = collector
-        .records()
-        .iter()
-        .map(|record| record["seq"].as_u64().unwrap())
-        .collect();
-    assert_eq!(
-        numbers,
-        (1..=stats.accepted).collect::<Vec<_>>(),
-        "refused records use no number"
-    );
+    assert_eq!(numbers(&collector), (1..=stats.accepted).collect::<Vec<_>>());
     assert_eq!(guard.stats().buffered_bytes, 0);
 }
 
@@ -102,5 +104,5 @@ fn after_a_full_buffer_was_emptied_everything_is_accepted_again() {
     let after = guard.stats();
     assert_eq!(after.dropped_total(), before.dropped_total());
     assert_eq!(after.stored, before.stored + 100);
-    drop(collector);
+    assert_eq!(numbers(&collector), (1..=after.stored).collect::<Vec<_>>());
 }

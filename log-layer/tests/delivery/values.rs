@@ -310,3 +310,16 @@ fn any_value_is_read_back_as_it_was() {
         assert_eq!(record["fields"], fields);
     }
 }
+
+#[test]
+fn a_record_may_bring_its_own_time_which_then_is_no_field() {
+    let records = shipped(|| {
+        info!(log.time = 1_767_322_985_678_000_000_i64, line = 1, "from a file");
+        info!(log.time = None::<i64>, line = 2, "without one");
+        info!(log.time = "yesterday", line = 3, "not a time");
+    });
+    assert_eq!(records[0]["ts"], json!(1_767_322_985_678_000_000_i64));
+    assert_eq!(records[0]["fields"], json!({"line": 1}));
+    assert_eq!(records[1]["fields"], json!({"line": 2}));
+    assert_eq!(records[2]["fields"], json!({"log.time": "yesterday", "line": 3}));
+}

@@ -15,6 +15,6 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(start.elapsed() < PATIENCE, "waited too long until {what}");
-        sleep(Duration::from_millis(5));
+        sleep(Duration::from_millis(5)); // polling
     }
 }

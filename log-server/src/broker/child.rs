@@ -38,9 +38,23 @@ impl Child {
     /// The one that an earlier server left running, if it still answers.
     pub(super) async fn adopt(data: &Path) -> Option<Child> {
         let directory = data.join("redis");
-        let number = |file: &str| fs::read_to_string(directory.join(file)).ok()?.trim().parse::<i32>().ok();
-        let (pid, port) = (Pid::from_raw(number("redis.pid")?)?, u16::try_from(number("port")?).ok()?);
-        let child = Child { directory: directory.clone(), port, pid, process: None };
+        let number = |file: &str| {
+            fs::read_to_string(directory.join(file))
+                .ok()?
+                .trim()
+                .parse::<i32>()
+                .ok()
+        };
+        let (pid, port) = (
+            Pid::from_raw(number("redis.pid")?)?,
+            u16::try_from(number("port")?).ok()?,
+        );
+        let child = Child {
+            directory: directory.clone(),
+            port,
+            pid,
+            process: None,
+        };
         if test_kill_process(pid).is_err() || !child.is_ours().await {
             return None;
         }
@@ -53,7 +67,11 @@ impl Child {
         let asked = tokio::time::timeout(super::PATIENCE, async {
             let client = redis::Client::open(self.url())?;
             let mut connection = client.get_multiplexed_async_connection().await?;
-            redis::cmd("CONFIG").arg("GET").arg("dir").query_async::<Vec<String>>(&mut connection).await
+            redis::cmd("CONFIG")
+                .arg("GET")
+                .arg("dir")
+                .query_async::<Vec<String>>(&mut connection)
+                .await
         });
         let Ok(Ok(answer)) = asked.await else { return false };
         let same = |dir: &String| fs::canonicalize(dir).ok() == fs::canonicalize(&self.directory).ok();
@@ -64,13 +82,23 @@ impl Child {
     /// Without an earlier run's port it prefers `port`.
     pub(super) async fn start(data: &Path, port: u16) -> Result<Child, BrokerError> {
         let directory = data.join("redis");
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        let made = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory);
         made.map_err(|error| BrokerError::Child(format!("{}: {error}", directory.display())))?;
         let failed = |error: std::io::Error| BrokerError::Child(error.to_string());
         // Services have been told the port of an earlier run.
-        let earlier = fs::read_to_string(directory.join("port")).ok().and_then(|port| port.parse().ok());
+        let earlier = fs::read_to_string(directory.join("port"))
+            .ok()
+            .and_then(|port| port.parse().ok());
         let port = free_port(earlier.unwrap_or(port)).map_err(failed)?;
-        let mut child = Child { directory, port, pid: Pid::INIT, process: None };
+        let mut child = Child {
+            directory,
+            port,
+            pid: Pid::INIT,
+            process: None,
+        };
         if let Err(error) = child.spawn().await {
             // Somebody may have taken the port in between; any other is as good, unless that was not the reason.
             tracing::debug!(%error, port = child.port, "trying another port");
@@ -86,7 +114,9 @@ impl Child {
 
     async fn spawn(&mut self) -> Result<(), BrokerError> {
         let failed = |error: &dyn std::fmt::Display| BrokerError::Child(error.to_string());
-        let binary = ["redis-server", "valkey-server"].iter().find_map(|name| which::which(name).ok());
+        let binary = ["redis-server", "valkey-server"]
+            .iter()
+            .find_map(|name| which::which(name).ok());
         let binary = binary.ok_or(BrokerError::None)?;
         // Kept beside the data: a later server must find the child on the same port.
         fs::write(self.directory.join("port"), self.port.to_string()).map_err(|error| failed(&error))?;
@@ -107,7 +137,10 @@ impl Child {
         ];
         let mut command = Command::new(binary);
         command.current_dir(&self.directory).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         for (name, value) in options {
             command.arg(name).arg(value);
         }
@@ -120,7 +153,10 @@ impl Child {
                 return Err(failed(&format!("it ended with {status}; see {}", log.display())));
             }
             if Instant::now() > deadline {
-                return Err(failed(&format!("no answer within {START_LIMIT:?}; see {}", log.display())));
+                return Err(failed(&format!(
+                    "no answer within {START_LIMIT:?}; see {}",
+                    log.display()
+                )));
             }
             sleep(POLL).await;
         }
@@ -172,6 +208,7 @@ impl Child {
 
 /// The wanted port if nobody has it, else any.
 fn free_port(wanted: u16) -> std::io::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
+    let listener =
+        TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
     Ok(listener.local_addr()?.port())
 }

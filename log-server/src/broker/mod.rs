@@ -24,7 +24,7 @@ pub(crate) struct Broker {
 enum Kind {
     Named,
     Found,
-    Private(Child),
+    Private(Box<Child>),
 }
 
 /// Why there is no Redis.
@@ -56,22 +56,36 @@ impl Broker {
     pub(crate) async fn find(redis: &Redis, data: &Path) -> Result<Broker, BrokerError> {
         let usual = format!("redis://{USUAL}");
         let found = match redis {
-            Redis::Url(url) => return Ok(Broker { url: url.clone(), kind: Kind::Named }),
+            Redis::Url(url) => {
+                return Ok(Broker {
+                    url: url.clone(),
+                    kind: Kind::Named,
+                });
+            }
             Redis::Auto => ping(&usual).await,
             Redis::Private => Ping::Silent,
         };
         // A private one from an earlier run may be what answers there; it is ours to supervise.
         if let Some(child) = Child::adopt(data).await {
-            return Ok(Broker { url: child.url(), kind: Kind::Private(child) });
+            return Ok(Broker {
+                url: child.url(),
+                kind: Kind::Private(Box::new(child)),
+            });
         }
         match found {
-            Ping::Answers => Ok(Broker { url: usual, kind: Kind::Found }),
+            Ping::Answers => Ok(Broker {
+                url: usual,
+                kind: Kind::Found,
+            }),
             Ping::WantsPassword => Err(BrokerError::Password),
             Ping::Silent => {
                 // Services that name no address look at the usual port; somebody who wants a private one does not.
                 let port = if *redis == Redis::Auto { USUAL_PORT } else { 0 };
                 let child = Child::start(data, port).await?;
-                Ok(Broker { url: child.url(), kind: Kind::Private(child) })
+                Ok(Broker {
+                    url: child.url(),
+                    kind: Kind::Private(Box::new(child)),
+                })
             }
         }
     }
@@ -120,7 +134,9 @@ async fn ping(url: &str) -> Ping {
     });
     match asked.await {
         Ok(Ok(_)) => Ping::Answers,
-        Ok(Err(error)) if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => Ping::WantsPassword,
+        Ok(Err(error)) if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => {
+            Ping::WantsPassword
+        }
         Ok(Err(_)) | Err(_) => Ping::Silent,
     }
 }

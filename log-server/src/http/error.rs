@@ -43,10 +43,14 @@ impl IntoResponse for ApiError {
                 json!({ "error": "this server does not answer to that host name",
                         "hint": "start it with --allow-host NAME to let it" }),
             ),
-            ApiError::ForeignPage => {
-                (StatusCode::FORBIDDEN, json!({ "error": "another site's page may not ask this server" }))
-            }
-            ApiError::NotFound => (StatusCode::NOT_FOUND, json!({ "error": "there is nothing at this address" })),
+            ApiError::ForeignPage => (
+                StatusCode::FORBIDDEN,
+                json!({ "error": "another site's page may not ask this server" }),
+            ),
+            ApiError::NotFound => (
+                StatusCode::NOT_FOUND,
+                json!({ "error": "there is nothing at this address" }),
+            ),
             ApiError::Search(error) => search(&error),
         };
         (status, Json(body)).into_response()
@@ -57,9 +61,10 @@ fn search(error: &SearchError) -> (StatusCode, serde_json::Value) {
     let plain = json!({ "error": error.to_string() });
     match error {
         SearchError::BadParameter { .. } => (StatusCode::BAD_REQUEST, plain),
-        SearchError::BadQuery(shown) => {
-            (StatusCode::BAD_REQUEST, serde_json::to_value(shown).expect("an error serialises without I/O"))
-        }
+        SearchError::BadQuery(shown) => (
+            StatusCode::BAD_REQUEST,
+            serde_json::to_value(shown).expect("an error serialises without I/O"),
+        ),
         SearchError::Busy => (StatusCode::TOO_MANY_REQUESTS, plain),
         SearchError::Store(error) => match error {
             StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, plain),
@@ -77,12 +82,19 @@ pub(super) async fn not_found() -> ApiError {
 }
 
 pub(super) async fn method_not_allowed() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": "only GET is answered here" }))).into_response()
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        Json(json!({ "error": "only GET is answered here" })),
+    )
+        .into_response()
 }
 
 /// The hook has printed what happened; the client learns only that something did.
 pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": "the server failed; its log says why" })))
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Json(json!({ "error": "the server failed; its log says why" })),
+    )
         .into_response()
 }
 
@@ -94,6 +106,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = axum::extract::Query::from_request_parts(parts, state).await;
-        query.map(|axum::extract::Query(params)| Query(params)).map_err(|error| ApiError::BadRequest(error.body_text()))
+        query
+            .map(|axum::extract::Query(params)| Query(params))
+            .map_err(|error| ApiError::BadRequest(error.body_text()))
     }
 }

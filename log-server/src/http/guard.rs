@@ -29,11 +29,16 @@ impl AllowedHosts {
             IpAddr::V6(address) => format!("[{address}]"),
         });
         names.extend(more.iter().map(|name| name.to_ascii_lowercase()));
-        AllowedHosts { names, addresses: listen.ip().is_unspecified() }
+        AllowedHosts {
+            names,
+            addresses: listen.ip().is_unspecified(),
+        }
     }
 
     fn allows(&self, host: &str) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let Ok(authority) = host.parse::<Authority>() else {
+            return false;
+        };
         // A user name in a host is nothing a browser sends.
         if host.contains('@') {
             return false;
@@ -41,7 +46,8 @@ impl AllowedHosts {
         let name = authority.host().to_ascii_lowercase();
         // Rebinding needs a name; a literal address is what it is.
         let literal = name.trim_matches(['[', ']']).parse::<IpAddr>();
-        self.names.contains(&name) || (self.addresses && literal.is_ok_and(|address| !address.is_unspecified()))
+        self.names.contains(&name)
+            || (self.addresses && literal.is_ok_and(|address| !address.is_unspecified()))
     }
 }
 
@@ -56,12 +62,20 @@ pub(super) async fn guard(State(state): State<AppState>, request: Request, next:
         (header::CONTENT_SECURITY_POLICY, web::CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            header::HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            header::HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -78,8 +92,14 @@ fn refused(hosts: &AllowedHosts, headers: &HeaderMap) -> Option<ApiError> {
     if matches!(site, Some("cross-site" | "same-site")) && !is_navigation(headers) {
         return Some(ApiError::ForeignPage);
     }
-    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let own = |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| authority == host);
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    let own = |origin: &str| {
+        origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority == host)
+    };
     if site.is_none() && origin.is_some_and(|origin| !own(origin)) {
         return Some(ApiError::ForeignPage);
     }

@@ -12,7 +12,11 @@ pub(super) async fn livez() -> &'static str {
 
 pub(super) async fn readyz(State(state): State<AppState>) -> Response {
     if let Some(why) = state.store.failure() {
-        return (StatusCode::SERVICE_UNAVAILABLE, format!("the store has stopped: {why}\n")).into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the store has stopped: {why}\n"),
+        )
+            .into_response();
     }
     if !*state.ingest_ready.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not connected to Redis\n").into_response();

@@ -9,7 +9,10 @@ use super::error::ApiError;
 pub(super) async fn index(headers: HeaderMap) -> Response {
     let page = web::index();
     let tag = [(header::CACHE_CONTROL, "no-cache"), (header::ETAG, page.etag)];
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == page.etag) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known == page.etag)
+    {
         return (StatusCode::NOT_MODIFIED, tag).into_response();
     }
     (tag, [(header::CONTENT_TYPE, page.content_type)], page.body).into_response()

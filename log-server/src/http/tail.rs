@@ -30,7 +30,6 @@ const PACE: Duration = Duration::from_millis(50);
 /// Proxies close what is silent for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-
 pub(super) async fn tail(
     State(state): State<AppState>,
     Query(params): Query<TailParams>,
@@ -45,7 +44,12 @@ pub(super) async fn tail(
         }
     };
     let filter = params.filter()?;
-    let follower = Follower { store: state.store, filter, after, scratch: Scratch::default() };
+    let follower = Follower {
+        store: state.store,
+        filter,
+        after,
+        scratch: Scratch::default(),
+    };
     let state = Some((follower, newest, state.stop));
     let events = futures_util::stream::unfold(state, async |state| {
         let (follower, newest, stop) = state?;
@@ -102,7 +106,11 @@ impl Follower {
                 }
                 self.after = id;
                 if self.filter.matches(record, &batch.source, &mut self.scratch) {
-                    found.push_back(StoredRecord { id, source: batch.source.clone(), record: record.clone() });
+                    found.push_back(StoredRecord {
+                        id,
+                        source: batch.source.clone(),
+                        record: record.clone(),
+                    });
                     if found.len() > RECORDS_AT_ONCE {
                         found.pop_front();
                         left_out += 1;
@@ -112,11 +120,19 @@ impl Follower {
         }
         let mut events = Vec::with_capacity(found.len() + 1);
         // How many of the records that were not even looked at match is not known, so then no number is given.
-        let gap = if unseen { Some(json!({})) } else { (left_out > 0).then(|| json!({ "skipped": left_out })) };
+        let gap = if unseen {
+            Some(json!({}))
+        } else {
+            (left_out > 0).then(|| json!({ "skipped": left_out }))
+        };
         events.extend(gap.map(|gap| Event::default().event("gap").data(gap.to_string())));
         for record in found {
             let event = Event::default().event("record").id(record.id.to_string());
-            events.push(event.json_data(ShownRecord(record)).expect("a record serialises without I/O"));
+            events.push(
+                event
+                    .json_data(ShownRecord(record))
+                    .expect("a record serialises without I/O"),
+            );
         }
         Some(events)
     }

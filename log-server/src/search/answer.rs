@@ -108,7 +108,10 @@ impl ShownError {
         let at = error.utf16(query);
         ShownError {
             error: error.what.clone(),
-            at: ShownPlace { start: at.start, end: at.end },
+            at: ShownPlace {
+                start: at.start,
+                end: at.end,
+            },
             hint: error.hint.clone(),
         }
     }
@@ -135,13 +138,25 @@ impl Serialize for ShownRecord {
         entry(&mut map, "host", source.host.as_ref())?;
         entry(&mut map, "version", source.version.as_ref())?;
         entry(&mut map, "boot", source.boot.as_ref())?;
-        entry(&mut map, "attrs", (!source.attrs.is_empty()).then_some(ShownFields(&source.attrs)))?;
+        entry(
+            &mut map,
+            "attrs",
+            (!source.attrs.is_empty()).then_some(ShownFields(&source.attrs)),
+        )?;
         entry(&mut map, "seq", record.seq)?;
-        entry(&mut map, "target", Some(&record.callsite.target).filter(|target| !target.is_empty()))?;
+        entry(
+            &mut map,
+            "target",
+            Some(&record.callsite.target).filter(|target| !target.is_empty()),
+        )?;
         entry(&mut map, "file", record.callsite.file.as_ref())?;
         entry(&mut map, "line", record.callsite.line)?;
         map.serialize_entry("message", &record.message)?;
-        entry(&mut map, "fields", (!record.fields.is_empty()).then_some(ShownFields(&record.fields)))?;
+        entry(
+            &mut map,
+            "fields",
+            (!record.fields.is_empty()).then_some(ShownFields(&record.fields)),
+        )?;
         if !record.spans.is_empty() {
             map.serialize_entry("spans", &record.spans.iter().map(ShownSpan).collect::<Vec<_>>())?;
         }
@@ -193,7 +208,10 @@ struct ShownCounts<'a>(&'a Bucket);
 
 impl Serialize for ShownCounts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let counts = Level::ALL.iter().zip(self.0.counts).filter(|(_, count)| *count > 0);
+        let counts = Level::ALL
+            .iter()
+            .zip(self.0.counts)
+            .filter(|(_, count)| *count > 0);
         serializer.collect_map(counts.map(|(level, count)| (level.as_str(), count)))
     }
 }

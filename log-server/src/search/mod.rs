@@ -56,7 +56,10 @@ pub enum SearchError {
 impl Searcher {
     /// Answers from `store`.
     pub fn new(store: Store) -> Searcher {
-        Searcher { store, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Searcher {
+            store,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     /// The newest records that match. Dropping the future cancels the query.
@@ -69,7 +72,13 @@ impl Searcher {
         let started = Instant::now();
         let store = self.store.clone();
         self.run(move |budget| {
-            let page = store.search(&Search { filter: &asked.query.filter, range, after, limit, budget })?;
+            let page = store.search(&Search {
+                filter: &asked.query.filter,
+                range,
+                after,
+                limit,
+                budget,
+            })?;
             Ok(SearchAnswer::new(page, asked, started.elapsed()))
         })
         .await
@@ -84,7 +93,12 @@ impl Searcher {
         let started = Instant::now();
         let store = self.store.clone();
         self.run(move |budget| {
-            let counted = store.histogram(&Histogram { filter: &asked.query.filter, range, buckets, budget })?;
+            let counted = store.histogram(&Histogram {
+                filter: &asked.query.filter,
+                range,
+                buckets,
+                budget,
+            })?;
             Ok(HistogramAnswer::new(&counted, asked, started.elapsed()))
         })
         .await
@@ -96,7 +110,10 @@ impl Searcher {
         query: impl FnOnce(&Budget) -> Result<A, SearchError> + Send + 'static,
     ) -> Result<A, SearchError> {
         let turn = tokio::time::timeout(WAIT_LIMIT, self.turns.clone().acquire_owned());
-        let turn = turn.await.map_err(|_| SearchError::Busy)?.expect("the semaphore is never closed");
+        let turn = turn
+            .await
+            .map_err(|_| SearchError::Busy)?
+            .expect("the semaphore is never closed");
         let budget = Arc::new(Budget::until(Instant::now() + TIME_LIMIT));
         let cancel = CancelOnDrop(budget.clone());
         let answer = tokio::task::spawn_blocking(move || {
@@ -105,7 +122,9 @@ impl Searcher {
             query(&budget)
         });
         let answer = answer.await.unwrap_or_else(|error| {
-            Err(SearchError::Store(StoreError::Failed(format!("the query ended early: {error}"))))
+            Err(SearchError::Store(StoreError::Failed(format!(
+                "the query ended early: {error}"
+            ))))
         });
         drop(cancel);
         answer
@@ -131,16 +150,33 @@ struct Asked {
 fn asked(q: &str, kind: Option<&str>) -> Result<Asked, SearchError> {
     match kind {
         None => {
-            let query::Reading { query, as_text, error } = query::read(q);
-            Ok(Asked { query, as_text, error: error.map(|error| ShownError::new(&error, q)) })
+            let query::Reading {
+                query,
+                as_text,
+                error,
+            } = query::read(q);
+            Ok(Asked {
+                query,
+                as_text,
+                error: error.map(|error| ShownError::new(&error, q)),
+            })
         }
-        Some("text") => Ok(Asked { query: Query::text(q), as_text: true, error: None }),
+        Some("text") => Ok(Asked {
+            query: Query::text(q),
+            as_text: true,
+            error: None,
+        }),
         Some("query") => {
             let query = query::parse(q).map_err(|error| SearchError::BadQuery(ShownError::new(&error, q)))?;
-            Ok(Asked { query, as_text: false, error: None })
+            Ok(Asked {
+                query,
+                as_text: false,
+                error: None,
+            })
         }
-        Some(other) => {
-            Err(SearchError::BadParameter { name: "as", why: format!("expected text or query, found {other:?}") })
-        }
+        Some(other) => Err(SearchError::BadParameter {
+            name: "as",
+            why: format!("expected text or query, found {other:?}"),
+        }),
     }
 }

@@ -69,7 +69,10 @@ impl SearchParams {
 
     pub(super) fn cursor(&self) -> Result<Option<Cursor>, SearchError> {
         let cursor = text(&self.cursor).map(str::parse::<Cursor>).transpose();
-        cursor.map_err(|error| SearchError::BadParameter { name: "cursor", why: error.to_string() })
+        cursor.map_err(|error| SearchError::BadParameter {
+            name: "cursor",
+            why: error.to_string(),
+        })
     }
 }
 
@@ -93,21 +96,27 @@ impl TailParams {
     /// # Errors
     /// [`SearchError`] as for a search.
     pub fn filter(&self) -> Result<Filter, SearchError> {
-        Ok(asked(text(&self.q).unwrap_or_default(), text(&self.kind))?.query.filter)
+        Ok(asked(text(&self.q).unwrap_or_default(), text(&self.kind))?
+            .query
+            .filter)
     }
 }
 
 /// What was given; an empty text is nothing.
 fn text(given: &Option<Text>) -> Option<&str> {
-    given.as_ref().map(|text| text.0.as_str()).filter(|text| !text.is_empty())
+    given
+        .as_ref()
+        .map(|text| text.0.as_str())
+        .filter(|text| !text.is_empty())
 }
 
 fn count(name: &'static str, given: Option<&str>, default: usize, most: usize) -> Result<usize, SearchError> {
     let Some(given) = given else { return Ok(default) };
     match given.parse() {
-        Ok(0) | Err(_) => {
-            Err(SearchError::BadParameter { name, why: format!("expected a number from 1 to {most}, found {given:?}") })
-        }
+        Ok(0) | Err(_) => Err(SearchError::BadParameter {
+            name,
+            why: format!("expected a number from 1 to {most}, found {given:?}"),
+        }),
         Ok(number) => Ok(most.min(number)),
     }
 }
@@ -119,7 +128,10 @@ fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, SearchError>
         to: to.map_or(Ok(Timestamp::MAX), |text| moment("to", text, now))?,
     };
     if range.to < range.from {
-        return Err(SearchError::BadParameter { name: "to", why: "it is before `from`".into() });
+        return Err(SearchError::BadParameter {
+            name: "to",
+            why: "it is before `from`".into(),
+        });
     }
     Ok(range)
 }
@@ -128,12 +140,18 @@ fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, SearchError>
 fn moment(name: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, SearchError> {
     let known = match text {
         "now" => Some(now),
-        _ => ago(text).map(|ago| now.before(ago)).or_else(|| text.parse().map(Timestamp::from_nanos).ok()),
+        _ => ago(text)
+            .map(|ago| now.before(ago))
+            .or_else(|| text.parse().map(Timestamp::from_nanos).ok()),
     };
-    known.or_else(|| text.parse().ok()).ok_or_else(|| SearchError::BadParameter {
-        name,
-        why: format!("expected a time such as 2026-01-31T08:00:00Z, -15m, -1h, -7d or now, found {text:?}"),
-    })
+    known
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| SearchError::BadParameter {
+            name,
+            why: format!(
+                "expected a time such as 2026-01-31T08:00:00Z, -15m, -1h, -7d or now, found {text:?}"
+            ),
+        })
 }
 
 /// `-` then a number and one of `ms s m h d w`. Months are not accepted: `m` is a minute.
@@ -182,7 +200,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, seconds_ago: Option<i64>) {
         let now = Timestamp::from_nanos(1_790_000_000_000_000_000);
-        let found = moment("from", text, now).ok().map(|time| (now.as_nanos() - time.as_nanos()) / 1_000_000_000);
+        let found = moment("from", text, now)
+            .ok()
+            .map(|time| (now.as_nanos() - time.as_nanos()) / 1_000_000_000);
         assert_eq!(found, seconds_ago, "{text:?}");
     }
 
@@ -197,7 +217,16 @@ mod tests {
         check("1789999999000000000", Some(1));
         check("2026-09-21T14:13:10Z", Some(10));
         check("2026-09-21T16:13:10+02:00", Some(10));
-        for wrong in ["1h", "-1", "-h", "-1y", "-1M", "yesterday", "-99999999999999999999s", "2026-13-01T00:00:00Z"] {
+        for wrong in [
+            "1h",
+            "-1",
+            "-h",
+            "-1y",
+            "-1M",
+            "yesterday",
+            "-99999999999999999999s",
+            "2026-13-01T00:00:00Z",
+        ] {
             check(wrong, if wrong == "-1" { Some(1_790_000_000) } else { None });
         }
     }
@@ -209,7 +238,13 @@ mod tests {
         assert_eq!(limit("7").unwrap(), 7);
         assert_eq!(limit("1000000000").unwrap(), 10_000);
         for wrong in ["0", "-1", "1e3", "ten", "18446744073709551616"] {
-            assert!(limit(wrong).unwrap_err().to_string().starts_with("limit: expected"), "{wrong}");
+            assert!(
+                limit(wrong)
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("limit: expected"),
+                "{wrong}"
+            );
         }
     }
 

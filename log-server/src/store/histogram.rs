@@ -75,17 +75,28 @@ pub(super) fn run(tail: &Tail, histogram: &Histogram<'_>) -> Result<Histogrammed
             }
             scanned += 1;
             if histogram.filter.matches(record, &batch.source, &mut scratch) {
-                let index = usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
+                let index =
+                    usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
                 counts[index][record.level() as usize] += 1;
                 total += 1;
             }
         }
     }
     let start = |index: i64| Timestamp::from_nanos((first + index).saturating_mul(step));
-    let buckets = (0..).zip(counts).filter(|(_, counts)| counts.iter().any(|count| *count > 0));
+    let buckets = (0..)
+        .zip(counts)
+        .filter(|(_, counts)| counts.iter().any(|count| *count > 0));
     Ok(Histogrammed {
-        buckets: buckets.map(|(index, counts)| Bucket { start: start(index), counts }).collect(),
-        range: TimeRange { from: start(0), to: start(last - first + 1) },
+        buckets: buckets
+            .map(|(index, counts)| Bucket {
+                start: start(index),
+                counts,
+            })
+            .collect(),
+        range: TimeRange {
+            from: start(0),
+            to: start(last - first + 1),
+        },
         step: Duration::from_nanos(step.unsigned_abs()),
         total,
         scanned,
@@ -96,10 +107,21 @@ pub(super) fn run(tail: &Tail, histogram: &Histogram<'_>) -> Result<Histogrammed
 /// The range with its open ends closed by what is stored.
 fn closed(range: TimeRange, earliest: Option<Timestamp>, latest: Option<Timestamp>) -> TimeRange {
     let now = Timestamp::now();
-    let from = if range.from == Timestamp::MIN { earliest.unwrap_or(now) } else { range.from };
+    let from = if range.from == Timestamp::MIN {
+        earliest.unwrap_or(now)
+    } else {
+        range.from
+    };
     let after_latest = latest.unwrap_or(now).after(Duration::from_nanos(1));
-    let to = if range.to == Timestamp::MAX { after_latest } else { range.to };
-    TimeRange { from, to: to.max(from.after(Duration::from_nanos(1))) }
+    let to = if range.to == Timestamp::MAX {
+        after_latest
+    } else {
+        range.to
+    };
+    TimeRange {
+        from,
+        to: to.max(from.after(Duration::from_nanos(1))),
+    }
 }
 
 /// The narrowest step of a clock face that needs no more than `buckets` buckets (one more when the range does not begin
@@ -144,7 +166,8 @@ fn step(range: TimeRange, buckets: usize) -> i64 {
     let least = span.div_euclid(i128::try_from(buckets.max(1)).expect("a usize fits")) + 1;
     let known = STEPS.into_iter().find(|step| i128::from(*step) >= least - 1);
     // Beyond that, whole days.
-    known.unwrap_or_else(|| i64::try_from((least / i128::from(DAY) + 1) * i128::from(DAY)).unwrap_or(i64::MAX))
+    known
+        .unwrap_or_else(|| i64::try_from((least / i128::from(DAY) + 1) * i128::from(DAY)).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -153,8 +176,15 @@ mod tests {
 
     #[track_caller]
     fn check(span: Duration, buckets: usize, expected: Duration) {
-        let range = TimeRange { from: Timestamp::default(), to: Timestamp::default().after(span) };
-        assert_eq!(Duration::from_nanos(step(range, buckets).unsigned_abs()), expected, "{span:?} in {buckets}");
+        let range = TimeRange {
+            from: Timestamp::default(),
+            to: Timestamp::default().after(span),
+        };
+        assert_eq!(
+            Duration::from_nanos(step(range, buckets).unsigned_abs()),
+            expected,
+            "{span:?} in {buckets}"
+        );
     }
 
     #[test]

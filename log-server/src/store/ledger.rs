@@ -19,9 +19,9 @@ struct Numbers {
 
 impl Ledger {
     pub(super) fn has(&self, boot: &str, no: u64) -> bool {
-        self.boots.get(boot).is_some_and(|numbers| {
-            (1..=numbers.contiguous).contains(&no) || numbers.above.contains(&no)
-        })
+        self.boots
+            .get(boot)
+            .is_some_and(|numbers| (1..=numbers.contiguous).contains(&no) || numbers.above.contains(&no))
     }
 
     pub(super) fn insert(&mut self, boot: &Arc<str>, no: u64) {

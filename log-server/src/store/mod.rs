@@ -132,10 +132,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the batch is then not stored and was not seen by any search.
     pub async fn append(&self, incoming: Incoming) -> Result<Appended, StoreError> {
-        let sender = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sender = self
+            .inner
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let (done, answer) = oneshot::channel();
         let sender = sender.ok_or(StoreError::Closed)?;
-        sender.send(Append { incoming, done }).await.map_err(|_| self.why_closed())?;
+        sender
+            .send(Append { incoming, done })
+            .await
+            .map_err(|_| self.why_closed())?;
         drop(sender);
         answer.await.map_err(|_| self.why_closed())?
     }
@@ -187,8 +195,19 @@ impl Store {
 
     /// Commits what is waiting, checkpoints and closes the file. Blocks until that is done.
     pub fn close(&self) {
-        drop(self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(
+            self.inner
+                .writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .inner
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // A panic of the writer was reported when its channel closed; there is nothing to add.
             let _ = thread.join();

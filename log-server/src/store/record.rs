@@ -79,7 +79,10 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Cursor, BadCursor> {
         let (time, id) = text.split_once('.').ok_or(BadCursor)?;
         let time = time.parse().map(Timestamp::from_nanos).map_err(|_| BadCursor)?;
-        Ok(Cursor { time, id: id.parse().map_err(|_| BadCursor)? })
+        Ok(Cursor {
+            time,
+            id: id.parse().map_err(|_| BadCursor)?,
+        })
     }
 }
 
@@ -94,7 +97,10 @@ pub struct TimeRange {
 
 impl TimeRange {
     /// Everything.
-    pub const ALL: TimeRange = TimeRange { from: Timestamp::MIN, to: Timestamp::MAX };
+    pub const ALL: TimeRange = TimeRange {
+        from: Timestamp::MIN,
+        to: Timestamp::MAX,
+    };
 
     /// Whether `time` lies in it.
     pub fn holds(self, time: Timestamp) -> bool {
@@ -115,7 +121,10 @@ mod tests {
     fn ids_and_cursors_survive_being_written() {
         let id = RecordId::new(7, 4_999);
         assert_eq!((id.to_string().parse(), id.batch()), (Ok(id), 7));
-        let cursor = Cursor { time: Timestamp::from_nanos(-5), id };
+        let cursor = Cursor {
+            time: Timestamp::from_nanos(-5),
+            id,
+        };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for broken in ["", ".", "1", "1.x", "x.1", "1.2.3", "1.-2"] {
             assert_eq!(broken.parse::<Cursor>(), Err(BadCursor), "{broken:?}");
@@ -125,7 +134,10 @@ mod tests {
     #[test]
     fn a_range_holds_its_start_and_not_its_end() {
         let at = Timestamp::from_nanos;
-        let range = TimeRange { from: at(10), to: at(20) };
+        let range = TimeRange {
+            from: at(10),
+            to: at(20),
+        };
         assert!(range.holds(at(10)) && range.holds(at(19)) && !range.holds(at(20)) && !range.holds(at(9)));
         assert!(range.touches(at(0), at(10)) && range.touches(at(19), at(30)));
         assert!(!range.touches(at(20), at(30)) && !range.touches(at(0), at(9)));

@@ -44,12 +44,19 @@ pub(super) struct DatabaseFile {
 pub(super) fn open(data: &Path) -> Result<DatabaseFile, StoreError> {
     let logs = data.join("logs");
     for directory in [data, &logs] {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|e| unusable(directory, &e))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|e| unusable(directory, &e))?;
     }
     let lock = lock(data)?;
     let path = match newest(&logs)? {
         Some(path) => path,
-        None => logs.join(format!("{}.db", jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ"))),
+        None => logs.join(format!(
+            "{}.db",
+            jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ")
+        )),
     };
     OpenOptions::new()
         .create(true)
@@ -63,7 +70,11 @@ pub(super) fn open(data: &Path) -> Result<DatabaseFile, StoreError> {
     if fresh {
         create(&connection).map_err(|error| unusable(&path, &error))?;
     }
-    Ok(DatabaseFile { path, connection, _lock: lock })
+    Ok(DatabaseFile {
+        path,
+        connection,
+        _lock: lock,
+    })
 }
 
 /// A second connection that can only read.
@@ -117,16 +128,24 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// Whether the file is empty. Refuses a file that is not ours before anything is written to it.
 fn is_fresh(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let failed = |error: rusqlite::Error| unusable(path, &error);
-    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(failed);
+    let number = |sql: &str| {
+        connection
+            .query_row(sql, [], |row| row.get::<_, i32>(0))
+            .map_err(failed)
+    };
     if number("SELECT count(*) FROM sqlite_schema")? == 0 {
         return Ok(true);
     }
     if number("PRAGMA application_id")? != APPLICATION_ID {
-        return Err(unusable(path, &"this SQLite file was not written by log-server; it is left as it is"));
+        return Err(unusable(
+            path,
+            &"this SQLite file was not written by log-server; it is left as it is",
+        ));
     }
     let version = number("PRAGMA user_version")?;
     if version != VERSION {
-        let why = format!("it was written by a newer log-server (format {version}, this one knows {VERSION})");
+        let why =
+            format!("it was written by a newer log-server (format {version}, this one knows {VERSION})");
         return Err(unusable(path, &why));
     }
     Ok(false)
@@ -141,5 +160,8 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn unusable(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unusable { path: path.display().to_string(), why: why.to_string() }
+    StoreError::Unusable {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
 }

@@ -36,7 +36,10 @@ pub struct Budget {
 impl Budget {
     /// A budget that ends at `deadline`.
     pub fn until(deadline: Instant) -> Budget {
-        Budget { deadline, cancelled: AtomicBool::new(false) }
+        Budget {
+            deadline,
+            cancelled: AtomicBool::new(false),
+        }
     }
 
     /// Says that nobody wants the answer any more.
@@ -88,7 +91,11 @@ pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> 
     // One more than asked tells whether there is a next page.
     let wanted = search.limit + 1;
     for entry in entries.iter().rev() {
-        if found.len() == wanted && found.first_key_value().is_some_and(|(oldest, _)| oldest.time > entry.latest) {
+        if found.len() == wanted
+            && found
+                .first_key_value()
+                .is_some_and(|(oldest, _)| oldest.time > entry.latest)
+        {
             break;
         }
         if search.after.is_some_and(|after| entry.earliest > after.time) {
@@ -96,21 +103,44 @@ pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> 
         }
         // Only what is newer than everything unvisited is certain; the next page goes on below that. A page that would
         // begin where this one did goes on past the limit, so that who asks again gets further.
-        let rest = Cursor { time: entry.latest, id: RecordId::MAX };
+        let rest = Cursor {
+            time: entry.latest,
+            id: RecordId::MAX,
+        };
         if search.after.is_none_or(|after| rest < after)
             && let Some(partial) = search.budget.spent()
         {
             let certain = found.split_off(&rest).into_values().rev().collect();
-            return Ok(Page { records: certain, next: Some(rest), scanned, partial: Some(partial) });
+            return Ok(Page {
+                records: certain,
+                next: Some(rest),
+                scanned,
+                partial: Some(partial),
+            });
         }
-        scanned += visit(&*tail.decode(entry)?, entry, search, wanted, &mut found, &mut scratch);
+        scanned += visit(
+            &*tail.decode(entry)?,
+            entry,
+            search,
+            wanted,
+            &mut found,
+            &mut scratch,
+        );
     }
     let more = found.len() == wanted;
     if more {
         found.pop_first();
     }
-    let next = found.first_key_value().filter(|_| more).map(|(cursor, _)| *cursor);
-    Ok(Page { records: found.into_values().rev().collect(), next, scanned, partial: None })
+    let next = found
+        .first_key_value()
+        .filter(|_| more)
+        .map(|(cursor, _)| *cursor);
+    Ok(Page {
+        records: found.into_values().rev().collect(),
+        next,
+        scanned,
+        partial: None,
+    })
 }
 
 /// Adds the batch's matches, keeping the `wanted` newest; returns how many records it looked at.
@@ -124,18 +154,32 @@ fn visit(
 ) -> u64 {
     let mut scanned = 0;
     for (place, record) in batch.records.iter().enumerate() {
-        let cursor = Cursor { time: record.time, id: RecordId::new(entry.id, place) };
+        let cursor = Cursor {
+            time: record.time,
+            id: RecordId::new(entry.id, place),
+        };
         if !search.range.holds(record.time) || search.after.is_some_and(|after| cursor >= after) {
             continue;
         }
-        if found.len() == wanted && found.first_key_value().is_some_and(|(oldest, _)| cursor < *oldest) {
+        if found.len() == wanted
+            && found
+                .first_key_value()
+                .is_some_and(|(oldest, _)| cursor < *oldest)
+        {
             continue;
         }
         scanned += 1;
         if !search.filter.matches(record, &batch.source, scratch) {
             continue;
         }
-        found.insert(cursor, StoredRecord { id: cursor.id, source: batch.source.clone(), record: record.clone() });
+        found.insert(
+            cursor,
+            StoredRecord {
+                id: cursor.id,
+                source: batch.source.clone(),
+                record: record.clone(),
+            },
+        );
         if found.len() > wanted {
             found.pop_first();
         }

@@ -64,14 +64,28 @@ impl Tail {
         let mut statement = file.connection.prepare(ENTRIES).map_err(failed)?;
         let rows = statement
             .query_map([], |row| {
-                let time = |index| row.get::<_, Option<i64>>(index).map(|ns| ns.map(Timestamp::from_nanos));
+                let time = |index| {
+                    row.get::<_, Option<i64>>(index)
+                        .map(|ns| ns.map(Timestamp::from_nanos))
+                };
                 let (id, records) = (row.get(0)?, usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0));
                 let (arrived, earliest, latest) = (Timestamp::from_nanos(row.get(1)?), time(3)?, time(4)?);
-                Ok(earliest.zip(latest).map(|(earliest, latest)| Entry { id, arrived, records, earliest, latest }))
+                Ok(earliest.zip(latest).map(|(earliest, latest)| Entry {
+                    id,
+                    arrived,
+                    records,
+                    earliest,
+                    latest,
+                }))
             })
             .map_err(failed)?;
-        let entries = rows.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let newest = entries.last().map_or(RecordId::default(), |entry| RecordId::new(entry.id, entry.records - 1));
+        let entries = rows
+            .filter_map(Result::transpose)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        let newest = entries.last().map_or(RecordId::default(), |entry| {
+            RecordId::new(entry.id, entry.records - 1)
+        });
         Ok(Tail {
             entries: RwLock::new(entries),
             decoded: Mutex::default(),
@@ -99,27 +113,43 @@ impl Tail {
     }
 
     pub(super) fn entries(&self) -> Vec<Entry> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn newest(&self) -> watch::Receiver<RecordId> {
         self.newest.subscribe()
     }
 
-    pub(super) fn since(&self, after: RecordId, limit: usize) -> Result<(Vec<Arc<StoredBatch>>, bool), StoreError> {
+    pub(super) fn since(
+        &self,
+        after: RecordId,
+        limit: usize,
+    ) -> Result<(Vec<Arc<StoredBatch>>, bool), StoreError> {
         let new: Vec<Entry> = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
             let start = entries.partition_point(|entry| RecordId::new(entry.id, entry.records - 1) <= after);
             entries[start..].to_vec()
         };
         let skipped = new.len().saturating_sub(limit);
-        let batches = new[skipped..].iter().map(|entry| self.decode(entry)).collect::<Result<_, _>>()?;
+        let batches = new[skipped..]
+            .iter()
+            .map(|entry| self.decode(entry))
+            .collect::<Result<_, _>>()?;
         Ok((batches, skipped > 0))
     }
 
     /// The batch's records, from memory or from the file.
     pub(super) fn decode(&self, entry: &Entry) -> Result<Arc<StoredBatch>, StoreError> {
-        let known = self.decoded.lock().unwrap_or_else(PoisonError::into_inner).batches.get(&entry.id).cloned();
+        let known = self
+            .decoded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .batches
+            .get(&entry.id)
+            .cloned();
         if let Some(batch) = known {
             return Ok(batch);
         }
@@ -129,8 +159,15 @@ impl Tail {
         let payload = self.payload(entry.id).map_err(|error| damaged(&error))?;
         let text = decompress(&payload).map_err(|error| damaged(&error))?;
         let batch = Batch::parse(&text, entry.arrived).map_err(|error| damaged(&error))?;
-        let batch = Arc::new(StoredBatch { id: entry.id, source: batch.source, records: batch.records });
-        self.decoded.lock().unwrap_or_else(PoisonError::into_inner).keep(batch.clone());
+        let batch = Arc::new(StoredBatch {
+            id: entry.id,
+            source: batch.source,
+            records: batch.records,
+        });
+        self.decoded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keep(batch.clone());
         Ok(batch)
     }
 
@@ -141,7 +178,10 @@ impl Tail {
             .prepare_cached(PAYLOAD)
             .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
             .map_err(|error| StoreError::Failed(error.to_string()))?;
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        self.readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(reader);
         payload.ok_or_else(|| StoreError::Failed("it is missing".into()))
     }
 }

@@ -12,11 +12,17 @@ const ARRIVED: Timestamp = Timestamp::from_nanos(1_790_000_000_000_000_000);
 
 fn incoming(text: &str) -> Incoming {
     let batch = Batch::parse(text, ARRIVED).unwrap_or_else(|error| panic!("{text}: {error}"));
-    Incoming { batch, text: text.into(), arrived: ARRIVED }
+    Incoming {
+        batch,
+        text: text.into(),
+        arrived: ARRIVED,
+    }
 }
 
 fn batch(boot: &str, no: u64, records: &str) -> Incoming {
-    incoming(&format!(r#"{{"source":{{"service":"s","boot":"{boot}"}},"no":{no},"records":[{records}]}}"#))
+    incoming(&format!(
+        r#"{{"source":{{"service":"s","boot":"{boot}"}},"no":{no},"records":[{records}]}}"#
+    ))
 }
 
 async fn stored(store: &Store, incoming: Incoming) -> Appended {
@@ -29,11 +35,23 @@ fn budget() -> Budget {
 
 fn page(store: &Store, q: &str, range: TimeRange, after: Option<Cursor>, limit: usize) -> Page {
     let filter = query::parse(q).unwrap().filter;
-    store.search(&Search { filter: &filter, range, after, limit, budget: &budget() }).unwrap()
+    store
+        .search(&Search {
+            filter: &filter,
+            range,
+            after,
+            limit,
+            budget: &budget(),
+        })
+        .unwrap()
 }
 
 fn messages(store: &Store, q: &str) -> Vec<String> {
-    page(store, q, TimeRange::ALL, None, 1_000).records.into_iter().map(|found| found.record.message).collect()
+    page(store, q, TimeRange::ALL, None, 1_000)
+        .records
+        .into_iter()
+        .map(|found| found.record.message)
+        .collect()
 }
 
 #[tokio::test]
@@ -57,7 +75,10 @@ async fn a_number_given_to_other_content_is_refused_and_nothing_is_touched() {
     let store = Store::open(data.path()).unwrap();
     stored(&store, batch("b", 1, r#"{"message":"first"}"#)).await;
     let reused = store.append(batch("b", 1, r#"{"message":"second"}"#)).await;
-    assert!(matches!(reused, Err(StoreError::Reused { no: 1, .. })), "{reused:?}");
+    assert!(
+        matches!(reused, Err(StoreError::Reused { no: 1, .. })),
+        "{reused:?}"
+    );
     assert_eq!(messages(&store, ""), ["first"]);
 }
 
@@ -67,7 +88,10 @@ async fn repeats_that_wait_together_are_stored_once() {
     let store = Store::open(data.path()).unwrap();
     let repeats = (0..40).map(|_| store.append(batch("b", 7, r#"{"message":"m"}"#)));
     let outcomes = futures_util::future::join_all(repeats).await;
-    let stored = outcomes.into_iter().filter(|outcome| matches!(outcome, Ok(Appended::Stored))).count();
+    let stored = outcomes
+        .into_iter()
+        .filter(|outcome| matches!(outcome, Ok(Appended::Stored)))
+        .count();
     assert_eq!((stored, messages(&store, "").len()), (1, 1));
 }
 
@@ -96,7 +120,10 @@ async fn fill(store: &Store, random: &mut fastrand::Rng, batches: usize) -> Vec<
                 let word = ["apple", "Apfel", "苹果"][random.usize(0..3)];
                 let message = format!("{word} {}", known.len());
                 known.push((time, known.len(), message.clone(), level));
-                format!(r#"{{"ts":{},"level":"{level}","message":"{message}"}}"#, time.as_nanos())
+                format!(
+                    r#"{{"ts":{},"level":"{level}","message":"{message}"}}"#,
+                    time.as_nanos()
+                )
             })
             .collect();
         stored(store, batch("b", no as u64, &records.join(","))).await;
@@ -119,12 +146,24 @@ async fn pages_are_exact_over_equal_times_and_late_arrivals_also_after_reopening
         for (q, matches) in [
             ("", (|_| true) as fn(&Known) -> bool),
             ("apple", |(_, _, message, _)| message.contains("apple")),
-            ("level:error -苹果", |(_, _, message, level)| *level == "error" && !message.contains("苹果")),
+            ("level:error -苹果", |(_, _, message, level)| {
+                *level == "error" && !message.contains("苹果")
+            }),
         ] {
             let at = |second: i64| Timestamp::from_nanos(ARRIVED.as_nanos() + second * 1_000_000_000);
-            let range = if random.bool() { TimeRange::ALL } else { TimeRange { from: at(10), to: at(40) } };
-            let expected: Vec<&str> =
-                known.iter().filter(|one| matches(one) && range.holds(one.0)).map(|one| &*one.2).collect();
+            let range = if random.bool() {
+                TimeRange::ALL
+            } else {
+                TimeRange {
+                    from: at(10),
+                    to: at(40),
+                }
+            };
+            let expected: Vec<&str> = known
+                .iter()
+                .filter(|one| matches(one) && range.holds(one.0))
+                .map(|one| &*one.2)
+                .collect();
             let limit = random.usize(1..20);
             let (mut found, mut after) = (Vec::new(), None);
             loop {
@@ -144,14 +183,31 @@ async fn pages_are_exact_over_equal_times_and_late_arrivals_also_after_reopening
 
 fn check_histogram(store: &Store, q: &str, range: TimeRange, known: &[Known], matches: fn(&Known) -> bool) {
     let filter = query::parse(q).unwrap().filter;
-    let counted = store.histogram(&Histogram { filter: &filter, range, buckets: 7, budget: &budget() }).unwrap();
-    let expected: Vec<&Known> = known.iter().filter(|one| matches(one) && range.holds(one.0)).collect();
+    let counted = store
+        .histogram(&Histogram {
+            filter: &filter,
+            range,
+            buckets: 7,
+            budget: &budget(),
+        })
+        .unwrap();
+    let expected: Vec<&Known> = known
+        .iter()
+        .filter(|one| matches(one) && range.holds(one.0))
+        .collect();
     assert_eq!(counted.total, expected.len() as u64, "{q:?}");
     for bucket in &counted.buckets {
         for level in log_record::Level::ALL {
             let within = |time: Timestamp| bucket.start <= time && time < bucket.start.after(counted.step);
-            let count = expected.iter().filter(|one| one.3 == level.as_str() && within(one.0)).count();
-            assert_eq!(bucket.counts[level as usize], count as u64, "{q:?} {level} at {}", bucket.start);
+            let count = expected
+                .iter()
+                .filter(|one| one.3 == level.as_str() && within(one.0))
+                .count();
+            assert_eq!(
+                bucket.counts[level as usize], count as u64,
+                "{q:?} {level} at {}",
+                bucket.start
+            );
         }
     }
 }
@@ -163,17 +219,31 @@ async fn who_follows_sees_every_record_once_in_order_of_arrival() {
     let mut newest = store.newest();
     let (mut after, mut seen) = (*newest.borrow(), Vec::new());
     for no in 1..=9 {
-        stored(&store, batch("b", no, &format!(r#"{{"message":"{no}a"}},{{"message":"{no}b"}}"#))).await;
+        stored(
+            &store,
+            batch(
+                "b",
+                no,
+                &format!(r#"{{"message":"{no}a"}},{{"message":"{no}b"}}"#),
+            ),
+        )
+        .await;
         if no % 3 != 0 {
             continue;
         }
         newest.changed().await.unwrap();
         let (batches, skipped) = store.since(after, 100).unwrap();
         assert!(!skipped);
-        seen.extend(batches.iter().flat_map(|batch| batch.records.iter().map(|record| record.message.clone())));
+        seen.extend(
+            batches
+                .iter()
+                .flat_map(|batch| batch.records.iter().map(|record| record.message.clone())),
+        );
         after = *newest.borrow();
     }
-    let expected: Vec<String> = (1..=9).flat_map(|no| [format!("{no}a"), format!("{no}b")]).collect();
+    let expected: Vec<String> = (1..=9)
+        .flat_map(|no| [format!("{no}a"), format!("{no}b")])
+        .collect();
     assert_eq!(seen, expected);
     let (batches, skipped) = store.since(RecordId::default(), 2).unwrap();
     assert_eq!((batches.len(), skipped), (2, true));
@@ -188,7 +258,13 @@ async fn a_search_that_runs_out_of_time_goes_on_where_it_stopped() {
     let filter = query::parse("").unwrap().filter;
     let (mut found, mut after, mut partial) = (Vec::new(), None, 0);
     for _ in 0..1_000 {
-        let search = Search { filter: &filter, range: TimeRange::ALL, after, limit: 5, budget: &spent };
+        let search = Search {
+            filter: &filter,
+            range: TimeRange::ALL,
+            after,
+            limit: 5,
+            budget: &spent,
+        };
         let page = store.search(&search).unwrap();
         partial += usize::from(page.partial.is_some());
         found.extend(page.records.into_iter().map(|found| found.record.message));
@@ -218,19 +294,32 @@ fn files_that_are_not_ours_are_refused_and_left_alone() {
         let path = data.path().join("logs/2026.db");
         content(&path);
         let before = std::fs::read(&path).unwrap();
-        let error = Store::open(data.path()).err().expect("it is not ours").to_string();
+        let error = Store::open(data.path())
+            .err()
+            .expect("it is not ours")
+            .to_string();
         assert!(error.contains(expected), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
     };
-    refused(&|path| std::fs::write(path, "not a database, only some text that is long enough").unwrap(), "not a database");
     refused(
-        &|path| rusqlite::Connection::open(path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap(),
+        &|path| std::fs::write(path, "not a database, only some text that is long enough").unwrap(),
+        "not a database",
+    );
+    refused(
+        &|path| {
+            rusqlite::Connection::open(path)
+                .unwrap()
+                .execute_batch("CREATE TABLE t (x)")
+                .unwrap()
+        },
         "not written by log-server",
     );
     refused(
         &|path| {
             let connection = rusqlite::Connection::open(path).unwrap();
-            connection.execute_batch("CREATE TABLE t (x); PRAGMA application_id=1282369363; PRAGMA user_version=99").unwrap();
+            connection
+                .execute_batch("CREATE TABLE t (x); PRAGMA application_id=1282369363; PRAGMA user_version=99")
+                .unwrap();
         },
         "newer log-server",
     );

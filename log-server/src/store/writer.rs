@@ -53,8 +53,15 @@ impl Writer {
         tail: Arc<Tail>,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Writer, StoreError> {
-        let (ledger, last_id) = known(&file.connection).map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok(Writer { file, ledger, last_id, tail, failed })
+        let (ledger, last_id) =
+            known(&file.connection).map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(Writer {
+            file,
+            ledger,
+            last_id,
+            tail,
+            failed,
+        })
     }
 
     /// Stores what comes until every sender is gone, or until the file can no longer be trusted.
@@ -73,7 +80,11 @@ impl Writer {
                 return;
             }
         }
-        if let Err(error) = self.file.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
+        if let Err(error) = self
+            .file
+            .connection
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
+        {
             tracing::warn!(%error, "the last checkpoint was not made; the next start makes it");
         }
     }
@@ -106,7 +117,11 @@ impl Writer {
         };
         self.last_id = first_id;
         let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-        let why = if full { StoreError::Full } else { StoreError::Failed(error.to_string()) };
+        let why = if full {
+            StoreError::Full
+        } else {
+            StoreError::Failed(error.to_string())
+        };
         for append in pending {
             // The caller stopped waiting; it will send the batch again, for it got no answer.
             let _ = append.done.send(Err(why.clone()));
@@ -126,7 +141,12 @@ impl Writer {
             for append in appends.by_ref() {
                 let id = self.last_id + 1;
                 // Whatever happens to this append, its caller is answered: it is in `pending` before anything can fail.
-                pending.push(Pending { done: append.done, outcome: Ok(Appended::Duplicate), stored: None, identity: None });
+                pending.push(Pending {
+                    done: append.done,
+                    outcome: Ok(Appended::Duplicate),
+                    stored: None,
+                    identity: None,
+                });
                 let slot = pending.last_mut().expect("just pushed");
                 let Incoming { batch, text, .. } = &append.incoming;
                 let identity = batch.source.boot.clone().zip(batch.no);
@@ -139,7 +159,10 @@ impl Writer {
                         .query_row(params![&**boot, no.cast_signed()], |row| row.get(0))
                         .optional()?;
                     if known.is_some_and(|known| known != hash) {
-                        slot.outcome = Err(StoreError::Reused { boot: boot.to_string(), no: *no });
+                        slot.outcome = Err(StoreError::Reused {
+                            boot: boot.to_string(),
+                            no: *no,
+                        });
                     }
                     continue;
                 }
@@ -177,7 +200,12 @@ fn insert(
     let Incoming { batch, text, arrived } = incoming;
     let times = batch.records.iter().map(|record| record.time);
     let (earliest, latest) = (times.clone().min(), times.max());
-    let (boot, no) = batch.source.boot.as_deref().zip(batch.no.map(u64::cast_signed)).unzip();
+    let (boot, no) = batch
+        .source
+        .boot
+        .as_deref()
+        .zip(batch.no.map(u64::cast_signed))
+        .unzip();
     transaction.prepare_cached(INSERT)?.execute(params![
         id,
         boot,
@@ -190,8 +218,21 @@ fn insert(
         compress(&text),
     ])?;
     Ok(earliest.zip(latest).map(|(earliest, latest)| {
-        let entry = Entry { id, arrived, records: batch.records.len(), earliest, latest };
-        (entry, Arc::new(StoredBatch { id, source: batch.source, records: batch.records }))
+        let entry = Entry {
+            id,
+            arrived,
+            records: batch.records.len(),
+            earliest,
+            latest,
+        };
+        (
+            entry,
+            Arc::new(StoredBatch {
+                id,
+                source: batch.source,
+                records: batch.records,
+            }),
+        )
     }))
 }
 

@@ -1,3 +1,5 @@
+//! Arguments bind as Python binds them; the wording is Python's too.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
