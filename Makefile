@@ -13,7 +13,7 @@ demo: ## everything at once: a Redis, the log server, four services and their us
 test: ## every test: Rust, the page's JavaScript, real Redis, real processes, real browser, real Python
 	@tests/install.sh test
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 	node --test web/test/*.test.js
 
 run: ## the log server alone; options as in `make run ARGS="--data /var/lib/logs"`

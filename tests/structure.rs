@@ -144,13 +144,13 @@ fn tests_wait_for_conditions_and_none_is_skipped() {
         for word in forbidden {
             assert!(!text.contains(word), "{path}: {word}");
         }
+        // A wait between two looks at a condition, or a handler that is slow on purpose, says so on its line.
         let is_test = path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("tests.rs");
-        let sleeps = text
-            .lines()
-            .filter(|line| line.contains(concat!("sleep", "(")))
-            .collect::<Vec<_>>();
-        let polls = |line: &&str| line.contains("poll") || line.contains("deadline");
-        assert!(!is_test || sleeps.iter().all(polls), "{path}: {sleeps:?}");
+        let sleeps = text.lines().filter(|line| line.contains(concat!("sleep", "(")));
+        let unexplained: Vec<&str> = sleeps
+            .filter(|line| !line.contains("polling") && !line.contains("slow"))
+            .collect();
+        assert!(!is_test || unexplained.is_empty(), "{path}: {unexplained:?}");
     }
 }
 

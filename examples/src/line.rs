@@ -18,13 +18,12 @@ pub struct Line {
 const HEAD_WORDS: usize = 8;
 
 /// Date and time as log files write them, without brackets. `false`: without a year, which then is added in front.
-const FORMATS: [(&str, usize, bool); 10] = [
-    ("%Y-%m-%dT%H:%M:%S%.f%z", 1, true),
-    ("%Y-%m-%dT%H:%M:%S%.fZ", 1, true),
+const FORMATS: [(&str, usize, bool); 8] = [
     ("%Y-%m-%dT%H:%M:%S%.f", 1, true),
     ("%Y-%m-%d %H:%M:%S%.f", 2, true),
-    ("%Y/%m/%d %H:%M:%S%.f", 2, true),
+    // Before the one with four digits, which would take two for the year 17.
     ("%y/%m/%d %H:%M:%S", 2, true),
+    ("%Y/%m/%d %H:%M:%S%.f", 2, true),
     ("%y%m%d %H%M%S", 2, true),
     ("%a %b %d %H:%M:%S %Y", 5, true),
     ("%Y %b %d %H:%M:%S", 3, false),
@@ -33,44 +32,41 @@ const FORMATS: [(&str, usize, bool); 10] = [
 
 /// Reads the head of a line. `now` places lines that name no year.
 pub fn recognise(line: &str, now: Timestamp) -> Line {
-    let words: Vec<&str> = line
-        .split_whitespace()
-        .take(HEAD_WORDS)
+    let words: Vec<&str> = line.split_whitespace().take(HEAD_WORDS).collect();
+    let level = words.iter().find_map(|word| level(word));
+    let bare: Vec<&str> = words
+        .iter()
         .map(|word| word.trim_matches(['[', ']', '(', ')', ':']))
         .collect();
     Line {
-        level: words.iter().find_map(|word| level(word)),
-        time: time(&words, now),
+        level,
+        time: time(&bare, now),
     }
 }
 
+/// Only as log files write levels, in capitals or in brackets: an `error` in the middle of a sentence is a word.
 fn level(word: &str) -> Option<Level> {
-    // Only as log files write levels: `info` in the middle of a sentence is a word.
-    let known = |upper: &str| match upper {
+    let bare = word.trim_matches(['[', ']', '(', ')', ':']);
+    let bracketed = word.starts_with('[') && word.ends_with(']');
+    if !bracketed && !bare.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    match bare.to_ascii_uppercase().as_str() {
         "TRACE" => Some(Level::TRACE),
         "DEBUG" => Some(Level::DEBUG),
         "INFO" | "NOTICE" => Some(Level::INFO),
         "WARN" | "WARNING" => Some(Level::WARN),
-        "ERROR" | "FATAL" | "CRITICAL" | "SEVERE" | "EMERG" | "ALERT" => Some(Level::ERROR),
+        "ERROR" | "FATAL" | "CRITICAL" | "CRIT" | "SEVERE" | "EMERG" | "ALERT" => Some(Level::ERROR),
         _ => None,
-    };
-    let whole_lower = word.bytes().all(|byte| byte.is_ascii_lowercase());
-    if word.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        known(word)
-    } else if whole_lower
-        && matches!(
-            word,
-            "notice" | "error" | "warn" | "crit" | "debug" | "emerg" | "alert"
-        )
-    {
-        known(&word.to_ascii_uppercase().replace("CRIT", "CRITICAL"))
-    } else {
-        None
     }
 }
 
 fn time(words: &[&str], now: Timestamp) -> Option<Timestamp> {
     for start in 0..words.len().min(3) {
+        // RFC 3339 brings its zone.
+        if let Some(found) = words.get(start).and_then(|word| word.parse().ok()) {
+            return Some(found);
+        }
         for (format, length, has_year) in FORMATS {
             let Some(words) = words.get(start..start + length) else {
                 continue;
@@ -91,9 +87,6 @@ fn time(words: &[&str], now: Timestamp) -> Option<Timestamp> {
 }
 
 fn parse(format: &str, text: &str) -> Option<Timestamp> {
-    if format.ends_with("%z") {
-        return Timestamp::strptime(format, text).ok();
-    }
     let time = DateTime::strptime(format, text).ok()?;
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }

@@ -27,7 +27,7 @@
 //!
 //! # Traces
 //!
-//! Every span gets an id, every root span a trace, and records carry both. [`traceparent`] gives the current span's W3C
+//! Every span gets an id, every root span a trace, and records carry both. [`traceparent()`] gives the current span's W3C
 //! header; calls made through [`rpc`] carry it by themselves, and a span with a field `traceparent` continues the trace
 //! that it names. So a request can be followed through every service, with no code in any of them.
 //!

@@ -3,7 +3,7 @@
 //! Promises: it needs nothing from the program's runtime, if there is one; at most [`WINDOW`] batches are on their way at
 //! once; a panic costs at most the batch it happened on, and that is counted; it ends soon after it was told to.
 //!
-//! What it logs itself never enters the layer; see [`reentry`](crate::reentry).
+//! What it logs itself never enters the layer; see [`crate::reentry`].
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -10,7 +10,7 @@ use crate::{code, repair};
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message} (code {code})")]
 pub struct Fault {
-    /// One of [`code`](crate::code) from 2 on, or an application's own from 100 on.
+    /// One of [`code`](mod@crate::code) from 2 on, or an application's own from 100 on.
     pub code: i64,
     /// What went wrong, for a person.
     pub message: String,
