@@ -103,7 +103,7 @@ async fn run(options: &Options, running: &mut Vec<Process>, stop: &CancellationT
         "--people",
         &options.people,
     ]);
-    load.env("LOG_LAYER_REDIS_URL", &redis);
+    load.env("LOG_LAYER_REDIS_URL", &redis).env("RUST_LOG", "off");
     running.push(Process::start("load", load)?.0);
 
     say(&format!(
