@@ -49,19 +49,20 @@ fn service(path: &Path) -> String {
     path.file_stem().unwrap().to_str().unwrap().to_lowercase()
 }
 
+/// Sends the files and waits until all of it is acknowledged.
+async fn replay(stack: &Stack, files: &[PathBuf]) {
+    let arguments: Vec<&str> = files.iter().map(|path| path.to_str().unwrap()).collect();
+    let redis = stack.redis.url();
+    let (code, said) = Process::run("replay", &arguments, &[("LOG_LAYER_REDIS_URL", &redis)]).await;
+    assert_eq!(code, Some(0), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_every_file_is_found_exactly_once() {
     let stack = Stack::start().await;
     let directory = TempDir::new().unwrap();
     let files = files(directory.path());
-    let arguments: Vec<&str> = files.iter().map(|path| path.to_str().unwrap()).collect();
-    let (code, said) = Process::run(
-        "replay",
-        &arguments,
-        &[("LOG_LAYER_REDIS_URL", &stack.redis.url())],
-    )
-    .await;
-    assert_eq!(code, Some(0), "{said}");
+    replay(&stack, &files).await;
     for path in &files {
         let text = std::fs::read_to_string(path).unwrap();
         let mut expected: BTreeMap<(u64, &str), u64> = BTreeMap::new();
@@ -85,14 +86,7 @@ async fn a_substring_is_found_as_often_as_grep_finds_it() {
     let stack = Stack::start().await;
     let directory = TempDir::new().unwrap();
     let files = files(directory.path());
-    let arguments: Vec<&str> = files.iter().map(|path| path.to_str().unwrap()).collect();
-    let (code, said) = Process::run(
-        "replay",
-        &arguments,
-        &[("LOG_LAYER_REDIS_URL", &stack.redis.url())],
-    )
-    .await;
-    assert_eq!(code, Some(0), "{said}");
+    replay(&stack, &files).await;
     for path in &files {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let (_, substring) = SUBSTRINGS
@@ -123,13 +117,7 @@ async fn levels_and_times_are_told_from_the_lines() {
         "2026-01-02 03:04:05,678 WARN slow\n2026-01-02T03:04:06Z ERROR broken\nplain\n",
     )
     .unwrap();
-    let (code, said) = Process::run(
-        "replay",
-        &[path.to_str().unwrap()],
-        &[("LOG_LAYER_REDIS_URL", &stack.redis.url())],
-    )
-    .await;
-    assert_eq!(code, Some(0), "{said}");
+    replay(&stack, &[path]).await;
     let warned = stack.all("level:warn").await;
     assert_eq!(warned[0]["time"], "2026-01-02T03:04:05.678000000Z");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Everything together, through public interfaces.
 
 mod delivery; // what is logged is found, exactly as logged
+mod questions; // fields, values, surroundings, traces, files: what else can be asked
 mod bad_input; // nothing that anybody sends stops the next good batch
 mod outage; // Redis away, the server killed: what is kept
 mod files; // log files that something else wrote, line by line

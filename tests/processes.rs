@@ -74,7 +74,8 @@ impl Process {
         });
         let told = told
             .await
-            .unwrap_or_else(|_| panic!("{} never said {prefix:?}", self.name));
+            .map_err(|_| format!("{} never said {prefix:?}", self.name))
+            .unwrap();
         match told {
             Some(told) => told,
             None => panic!(
@@ -98,7 +99,8 @@ impl Process {
     pub async fn ended(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.child.wait())
             .await
-            .unwrap_or_else(|_| panic!("{} does not end", self.name))
+            .map_err(|_| format!("{} does not end", self.name))
+            .unwrap()
             .unwrap()
     }
 

@@ -63,7 +63,9 @@ async fn search(searcher: Searcher, params: SearchParams) -> Result<SearchAnswer
     searcher.search(&params).await.map_err(|error| {
         let text = error.to_string();
         match error {
-            SearchError::BadParameter { .. } | SearchError::BadQuery(_) => Fault::invalid_params(text),
+            SearchError::BadParameter { .. } | SearchError::BadQuery(_) | SearchError::NoRecord(_) => {
+                Fault::invalid_params(text)
+            }
             SearchError::Busy => Fault::overloaded(text),
             SearchError::Store(_) => Fault::handler(text),
         }

@@ -15,7 +15,7 @@ use crate::level::Level;
 use crate::record::{self, LogRecord};
 use crate::source::Source;
 use crate::timestamp::Timestamp;
-use crate::value::{Fields, Value, read_fields, read_map, serialize_fields};
+use crate::value::{AsObject, Value, read_fields, read_map};
 use crate::{limits, text};
 
 /// The version of the format this crate reads and writes.
@@ -284,12 +284,6 @@ fn entry<M: SerializeMap, T: Serialize>(map: &mut M, name: &str, value: Option<T
 /// A part of a batch in its wire form.
 struct Shown<'a, T>(&'a T);
 
-impl Serialize for Shown<'_, Fields> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_fields(self.0, serializer)
-    }
-}
-
 impl Serialize for Shown<'_, Source> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -301,7 +295,7 @@ impl Serialize for Shown<'_, Source> {
         entry(
             &mut map,
             "attrs",
-            (!self.0.attrs.is_empty()).then_some(Shown(&self.0.attrs)),
+            (!self.0.attrs.is_empty()).then_some(AsObject(&self.0.attrs)),
         )?;
         map.end()
     }
@@ -327,19 +321,6 @@ impl Serialize for Shown<'_, Dropped> {
         map.serialize_entry("count", &self.0.count)?;
         map.serialize_entry("from", &self.0.from)?;
         map.serialize_entry("to", &self.0.to)?;
-        map.end()
-    }
-}
-
-impl Serialize for Shown<'_, record::Span> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &self.0.name)?;
-        entry(
-            &mut map,
-            "fields",
-            (!self.0.fields.is_empty()).then_some(Shown(&self.0.fields)),
-        )?;
         map.end()
     }
 }
@@ -378,11 +359,13 @@ impl Serialize for Numbered<'_> {
         entry(
             &mut map,
             "fields",
-            (!record.fields.is_empty()).then_some(Shown(&record.fields)),
+            (!record.fields.is_empty()).then_some(AsObject(&record.fields)),
         )?;
-        if !record.spans.is_empty() {
-            map.serialize_entry("spans", &record.spans.iter().map(Shown).collect::<Vec<_>>())?;
-        }
+        entry(
+            &mut map,
+            "spans",
+            (!record.spans.is_empty()).then_some(&record.spans),
+        )?;
         entry(&mut map, "trace_id", record.trace_id.as_ref())?;
         entry(&mut map, "span_id", record.span_id.as_ref())?;
         entry(&mut map, "thread", record.thread.as_ref())?;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::callsite::{CallSite, Kind};
 use crate::flags::{Flag, Flags};
 use crate::level::Level;
 use crate::timestamp::Timestamp;
-use crate::value::{Fields, Value, read_fields, read_map};
+use crate::value::{AsObject, Fields, Value, read_fields, read_map};
 use crate::{limits, text};
 
 /// One thing that happened in a program.
@@ -45,6 +46,17 @@ pub struct Span {
     pub name: String,
     /// The span's fields.
     pub fields: Fields,
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        if !self.fields.is_empty() {
+            map.serialize_entry("fields", &AsObject(&self.fields))?;
+        }
+        map.end()
+    }
 }
 
 impl LogRecord {

@@ -234,18 +234,22 @@ impl serde::Serialize for Value {
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Text(text) => serializer.serialize_str(text),
             Value::List(items) => serializer.collect_seq(items),
-            Value::Map(fields) => serialize_fields(fields, serializer),
+            Value::Map(fields) => AsObject(fields).serialize(serializer),
         }
     }
 }
 
-/// Writes fields as a JSON object, in their order.
-pub fn serialize_fields<S: Serializer>(fields: &Fields, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(fields.len()))?;
-    for (name, value) in fields {
-        map.serialize_entry(name, value)?;
+/// Fields that serialise as a JSON object, in their order.
+pub struct AsObject<'a>(pub &'a Fields);
+
+impl serde::Serialize for AsObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
-    map.end()
 }
 
 #[cfg(test)]

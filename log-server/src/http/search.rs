@@ -1,11 +1,18 @@
-//! `GET /api/search` and `GET /api/histogram`.
+//! What is asked of the store: `GET /api/search`, `/api/histogram`, `/api/fields`, `/api/values`, `/api/context/{id}`,
+//! `/api/trace/{id}` and `/api/export`.
 
 use axum::Json;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 
 use super::AppState;
 use super::error::{ApiError, Query};
-use crate::search::{HistogramAnswer, HistogramParams, SearchAnswer, SearchParams};
+use crate::search::{
+    ContextParams, ExportFormat, ExportParams, FieldsAnswer, FieldsParams, HistogramAnswer, HistogramParams,
+    SearchAnswer, SearchParams, ValuesAnswer, ValuesParams,
+};
 
 pub(super) async fn search(
     State(state): State<AppState>,
@@ -19,4 +26,54 @@ pub(super) async fn histogram(
     Query(params): Query<HistogramParams>,
 ) -> Result<Json<HistogramAnswer>, ApiError> {
     Ok(Json(state.searcher.histogram(&params).await?))
+}
+
+pub(super) async fn fields(
+    State(state): State<AppState>,
+    Query(params): Query<FieldsParams>,
+) -> Result<Json<FieldsAnswer>, ApiError> {
+    Ok(Json(state.searcher.fields(&params).await?))
+}
+
+pub(super) async fn values(
+    State(state): State<AppState>,
+    Query(params): Query<ValuesParams>,
+) -> Result<Json<ValuesAnswer>, ApiError> {
+    Ok(Json(state.searcher.values(&params).await?))
+}
+
+pub(super) async fn context(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Query(params): Query<ContextParams>,
+) -> Result<Json<SearchAnswer>, ApiError> {
+    Ok(Json(state.searcher.context(&id, &params).await?))
+}
+
+pub(super) async fn trace(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<SearchAnswer>, ApiError> {
+    Ok(Json(state.searcher.trace(&id).await?))
+}
+
+/// An error in the middle breaks the connection off: a file that is not whole must not look whole.
+pub(super) async fn export(
+    State(state): State<AppState>,
+    Query(params): Query<ExportParams>,
+) -> Result<Response, ApiError> {
+    let export = state.searcher.export(&params)?;
+    let (content_type, name) = match export.format() {
+        ExportFormat::Ndjson => ("application/x-ndjson", "attachment; filename=\"logs.ndjson\""),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"logs.csv\""),
+    };
+    let pieces = futures_util::stream::try_unfold(export, async |mut export| {
+        let piece = export.next().await?;
+        Ok::<_, crate::search::SearchError>(piece.map(|piece| (piece, export)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, Body::from_stream(pieces)).into_response())
 }

@@ -249,6 +249,11 @@ impl Field {
         }
     }
 
+    /// A record's own field, whatever it is called.
+    pub fn own(name: String) -> Field {
+        Field::Own(Name(name))
+    }
+
     /// The name that [`Field::named`] reads back.
     pub fn name(&self) -> String {
         match self {

@@ -15,7 +15,7 @@ pub struct Scratch {
     /// A text without its case.
     folded: String,
     /// A value as text.
-    value: String,
+    pub(super) value: String,
 }
 
 impl Filter {

@@ -86,6 +86,7 @@ mod lexer;
 mod parser;
 mod print;
 mod eval;
+mod values;
 #[cfg(test)]
 mod tests;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use log_record::value::serialize_fields;
-use log_record::{Fields, Level, Span};
+use log_record::Level;
+use log_record::value::AsObject;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Asked;
@@ -34,7 +34,7 @@ pub struct HistogramAnswer {
 
 /// What every answer says of itself.
 #[derive(serde::Serialize)]
-struct Account {
+pub(super) struct Account {
     /// The query in its canonical form.
     read_as: String,
     /// Whether it was searched as plain text.
@@ -88,7 +88,7 @@ impl HistogramAnswer {
 }
 
 impl Account {
-    fn new(asked: Asked, scanned: u64, partial: Option<Partial>, took: Duration) -> Account {
+    pub(super) fn new(asked: Asked, scanned: u64, partial: Option<Partial>, took: Duration) -> Account {
         Account {
             read_as: asked.query.to_string(),
             as_text: asked.as_text,
@@ -141,7 +141,7 @@ impl Serialize for ShownRecord {
         entry(
             &mut map,
             "attrs",
-            (!source.attrs.is_empty()).then_some(ShownFields(&source.attrs)),
+            (!source.attrs.is_empty()).then_some(AsObject(&source.attrs)),
         )?;
         entry(&mut map, "seq", record.seq)?;
         entry(
@@ -155,11 +155,13 @@ impl Serialize for ShownRecord {
         entry(
             &mut map,
             "fields",
-            (!record.fields.is_empty()).then_some(ShownFields(&record.fields)),
+            (!record.fields.is_empty()).then_some(AsObject(&record.fields)),
         )?;
-        if !record.spans.is_empty() {
-            map.serialize_entry("spans", &record.spans.iter().map(ShownSpan).collect::<Vec<_>>())?;
-        }
+        entry(
+            &mut map,
+            "spans",
+            (!record.spans.is_empty()).then_some(&record.spans),
+        )?;
         entry(&mut map, "trace_id", record.trace_id.as_ref())?;
         entry(&mut map, "span_id", record.span_id.as_ref())?;
         entry(&mut map, "thread", record.thread.as_ref())?;
@@ -172,25 +174,6 @@ impl Serialize for ShownRecord {
 
 fn entry<M: SerializeMap, T: Serialize>(map: &mut M, name: &str, value: Option<T>) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
-}
-
-struct ShownFields<'a>(&'a Fields);
-
-impl Serialize for ShownFields<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_fields(self.0, serializer)
-    }
-}
-
-struct ShownSpan<'a>(&'a Span);
-
-impl Serialize for ShownSpan<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &self.0.name)?;
-        map.serialize_entry("fields", &ShownFields(&self.0.fields))?;
-        map.end()
-    }
 }
 
 struct ShownBucket(Bucket);

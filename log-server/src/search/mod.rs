@@ -5,6 +5,9 @@
 
 mod params;
 mod answer;
+mod around;
+mod fields;
+mod export;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +15,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use crate::query::{self, Query};
-use crate::store::{Budget, Histogram, Search, Store, StoreError};
+use crate::store::{Budget, Direction, Histogram, Search, Store, StoreError};
 
 pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
-pub use params::{HistogramParams, SearchParams, TailParams};
+pub use export::{Export, ExportFormat};
+pub use fields::{FieldsAnswer, ValuesAnswer};
+pub use params::{
+    ContextParams, ExportParams, FieldsParams, HistogramParams, SearchParams, TailParams, ValuesParams,
+};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
 const AT_ONCE: usize = 4;
@@ -45,6 +52,9 @@ pub enum SearchError {
     /// The query does not parse and was not to be searched as text.
     #[error("{}", .0.error)]
     BadQuery(ShownError),
+    /// There is no record of that id.
+    #[error("there is no record {0}")]
+    NoRecord(String),
     /// Too many queries are running.
     #[error("too many queries at once; try again in a moment")]
     Busy,
@@ -76,6 +86,7 @@ impl Searcher {
                 filter: &asked.query.filter,
                 range,
                 after,
+                direction: Direction::Older,
                 limit,
                 budget,
             })?;

@@ -7,6 +7,8 @@ use log_record::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::around::Scope;
+use super::export::ExportFormat;
 use super::{Asked, SearchError, asked};
 use crate::query::Filter;
 use crate::store::{Cursor, TimeRange};
@@ -18,6 +20,12 @@ const LIMIT_MOST: usize = 10_000;
 /// Buckets in a histogram unless said otherwise; about what a page is wide.
 const BUCKETS: usize = 60;
 const BUCKETS_MOST: usize = 1_000;
+/// Values in a list unless said otherwise: what a person reads at a glance.
+const VALUES: usize = 10;
+const VALUES_MOST: usize = 1_000;
+/// Records before and after a record unless said otherwise.
+const AROUND: usize = 20;
+const AROUND_MOST: usize = 1_000;
 
 /// Parameters of a search.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +46,47 @@ pub struct HistogramParams {
     from: Option<Text>,
     to: Option<Text>,
     buckets: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// Parameters of a list of fields.
+#[derive(Debug, Default, Deserialize)]
+pub struct FieldsParams {
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// Parameters of a list of values.
+#[derive(Debug, Default, Deserialize)]
+pub struct ValuesParams {
+    field: Option<Text>,
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    limit: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// Parameters of a record's surroundings.
+#[derive(Debug, Default, Deserialize)]
+pub struct ContextParams {
+    before: Option<Text>,
+    after: Option<Text>,
+    scope: Option<Text>,
+}
+
+/// Parameters of an export.
+#[derive(Debug, Default, Deserialize)]
+pub struct ExportParams {
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    format: Option<Text>,
     #[serde(rename = "as")]
     kind: Option<Text>,
 }
@@ -87,6 +136,81 @@ impl HistogramParams {
 
     pub(super) fn buckets(&self) -> Result<usize, SearchError> {
         count("buckets", text(&self.buckets), BUCKETS, BUCKETS_MOST)
+    }
+}
+
+impl FieldsParams {
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from), text(&self.to))
+    }
+}
+
+impl ValuesParams {
+    pub(super) fn field(&self) -> Result<&str, SearchError> {
+        let missing = || SearchError::BadParameter {
+            name: "field",
+            why: "name the field whose values to list".into(),
+        };
+        text(&self.field).ok_or_else(missing)
+    }
+
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from), text(&self.to))
+    }
+
+    pub(super) fn limit(&self) -> Result<usize, SearchError> {
+        count("limit", text(&self.limit), VALUES, VALUES_MOST)
+    }
+}
+
+impl ContextParams {
+    pub(super) fn before(&self) -> Result<usize, SearchError> {
+        count("before", text(&self.before), AROUND, AROUND_MOST)
+    }
+
+    pub(super) fn after(&self) -> Result<usize, SearchError> {
+        count("after", text(&self.after), AROUND, AROUND_MOST)
+    }
+
+    pub(super) fn scope(&self) -> Result<Scope, SearchError> {
+        match text(&self.scope) {
+            None | Some("boot") => Ok(Scope::Boot),
+            Some("service") => Ok(Scope::Service),
+            Some("all") => Ok(Scope::All),
+            Some(other) => Err(SearchError::BadParameter {
+                name: "scope",
+                why: format!("expected boot, service or all, found {other:?}"),
+            }),
+        }
+    }
+}
+
+impl ExportParams {
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from), text(&self.to))
+    }
+
+    pub(super) fn format(&self) -> Result<ExportFormat, SearchError> {
+        match text(&self.format) {
+            None | Some("ndjson") => Ok(ExportFormat::Ndjson),
+            Some("csv") => Ok(ExportFormat::Csv),
+            Some(other) => Err(SearchError::BadParameter {
+                name: "format",
+                why: format!("expected ndjson or csv, found {other:?}"),
+            }),
+        }
     }
 }
 

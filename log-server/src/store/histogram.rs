@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use log_record::{Level, Timestamp};
 
-use crate::query::{Filter, Scratch};
+use crate::query::Filter;
 
+use super::scan::{self, Scan, Scanned};
 use super::search::{Budget, Partial};
 use super::tail::Tail;
 use super::{StoreError, TimeRange};
@@ -61,27 +62,17 @@ pub(super) fn run(tail: &Tail, histogram: &Histogram<'_>) -> Result<Histogrammed
     let last = range.to.as_nanos().saturating_sub(1).div_euclid(step);
     let length = usize::try_from(last - first + 1).expect("the step bounds the number of buckets");
     let mut counts = vec![[0; Level::ALL.len()]; length];
-    let mut scratch = Scratch::default();
-    let (mut total, mut scanned, mut partial) = (0, 0, None);
-    for entry in entries.iter().rev() {
-        partial = histogram.budget.spent();
-        if partial.is_some() {
-            break;
-        }
-        let batch = tail.decode(entry)?;
-        for record in &batch.records {
-            if !range.holds(record.time) {
-                continue;
-            }
-            scanned += 1;
-            if histogram.filter.matches(record, &batch.source, &mut scratch) {
-                let index =
-                    usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
-                counts[index][record.level() as usize] += 1;
-                total += 1;
-            }
-        }
-    }
+    let mut total = 0;
+    let scan = Scan {
+        filter: histogram.filter,
+        range,
+        budget: histogram.budget,
+    };
+    let Scanned { scanned, partial } = scan::run(tail, &scan, |record, _| {
+        let index = usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
+        counts[index][record.level() as usize] += 1;
+        total += 1;
+    })?;
     let start = |index: i64| Timestamp::from_nanos((first + index).saturating_mul(step));
     let buckets = (0..)
         .zip(counts)

@@ -7,7 +7,8 @@
 //! Speaks in records, filters and pages, never in SQL. Knows nothing of HTTP or Redis.
 //!
 //! Reading order: `record` (what is stored), `schema` (the file), `ledger` (what was stored before), `tail` (the
-//! batches as they came), `writer` (the one thread that writes), `search` and `histogram` (how they are found).
+//! batches as they came), `writer` (the one thread that writes), `search`, `scan` and `histogram`
+//! (how they are found).
 
 mod record;
 mod schema;
@@ -15,6 +16,7 @@ mod ledger;
 mod tail;
 mod writer;
 mod search;
+mod scan;
 mod histogram;
 #[cfg(test)]
 mod tests;
@@ -22,12 +24,13 @@ mod tests;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use log_record::{Batch, Timestamp};
+use log_record::{Batch, LogRecord, Source, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use histogram::{Bucket, Histogram, Histogrammed};
 pub use record::{Cursor, RecordId, StoredRecord, TimeRange};
-pub use search::{Budget, Page, Partial, Search};
+pub use scan::{Scan, Scanned};
+pub use search::{Budget, Direction, Page, Partial, Search};
 pub use tail::StoredBatch;
 
 use tail::Tail;
@@ -148,12 +151,32 @@ impl Store {
         answer.await.map_err(|_| self.why_closed())?
     }
 
-    /// The newest records that match, at most `search.limit` of them. Blocks: call it off the async threads.
+    /// The first records that match in the search's direction, at most `search.limit` of them. Blocks: call it off the async threads.
     ///
     /// # Errors
     /// [`StoreError::Failed`] when stored data cannot be read back.
     pub fn search(&self, search: &Search<'_>) -> Result<Page, StoreError> {
         search::run(&self.inner.tail, search)
+    }
+
+    /// Shows every record that matches to `see`, in no particular order. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when stored data cannot be read back.
+    pub fn scan(
+        &self,
+        scan: &Scan<'_>,
+        see: impl FnMut(&LogRecord, &Arc<Source>),
+    ) -> Result<Scanned, StoreError> {
+        scan::run(&self.inner.tail, scan, see)
+    }
+
+    /// The record of that id, if there is one. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when stored data cannot be read back.
+    pub fn record(&self, id: RecordId) -> Result<Option<StoredRecord>, StoreError> {
+        self.inner.tail.record(id)
     }
 
     /// How many records match, over time and per level. Blocks: call it off the async threads.

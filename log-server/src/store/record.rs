@@ -35,6 +35,16 @@ impl RecordId {
         RecordId((batch.unsigned_abs() << PLACE_BITS) | place as u64)
     }
 
+    /// The id as a number.
+    pub(super) fn as_number(self) -> u64 {
+        self.0
+    }
+
+    /// Its place in its batch.
+    pub(super) fn place(self) -> usize {
+        usize::try_from(self.0 & ((1 << PLACE_BITS) - 1)).expect("13 bits fit")
+    }
+
     /// The number of its batch.
     pub fn batch(self) -> i64 {
         i64::try_from(self.0 >> PLACE_BITS).expect("51 bits fit")

@@ -18,12 +18,23 @@ pub struct Search<'a> {
     pub filter: &'a Filter,
     /// Of which time.
     pub range: TimeRange,
-    /// Only what follows this place.
+    /// Only what follows this place in `direction`.
     pub after: Option<Cursor>,
+    /// Which way to go.
+    pub direction: Direction,
     /// At most this many; not 0.
     pub limit: usize,
     /// How long it may take.
     pub budget: &'a Budget,
+}
+
+/// Which way a search goes through time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the newest record to the oldest.
+    Older,
+    /// From the oldest record to the newest.
+    Newer,
 }
 
 /// How long a query may go on, and whether anybody still wants the answer.
@@ -65,10 +76,10 @@ pub enum Partial {
     Cancelled,
 }
 
-/// Records found, newest first.
+/// Records found, in the search's direction.
 #[derive(Debug)]
 pub struct Page {
-    /// The records, by time and id, newest first.
+    /// The records, by time and id.
     pub records: Vec<StoredRecord>,
     /// Where the next page begins; `None` when there is nothing more.
     pub next: Option<Cursor>,
@@ -78,39 +89,82 @@ pub struct Page {
     pub partial: Option<Partial>,
 }
 
-/// What a batch gave: the matching records of it, by cursor.
-type Found = BTreeMap<Cursor, StoredRecord>;
+/// A place in the search's direction: the greater it is, the earlier it is found.
+type Rank = i128;
+
+impl Direction {
+    fn rank(self, cursor: Cursor) -> Rank {
+        let newest_first = (Rank::from(cursor.time.as_nanos()) << 64) | Rank::from(cursor.id.as_number());
+        match self {
+            Direction::Older => newest_first,
+            Direction::Newer => !newest_first,
+        }
+    }
+
+    /// The place before every record of a batch.
+    fn front(self, entry: &Entry) -> Cursor {
+        match self {
+            Direction::Older => Cursor {
+                time: entry.latest,
+                id: RecordId::MAX,
+            },
+            Direction::Newer => Cursor {
+                time: entry.earliest,
+                id: RecordId::default(),
+            },
+        }
+    }
+
+    /// The place behind every record of a batch.
+    fn back(self, entry: &Entry) -> Cursor {
+        match self {
+            Direction::Older => Cursor {
+                time: entry.earliest,
+                id: RecordId::default(),
+            },
+            Direction::Newer => Cursor {
+                time: entry.latest,
+                id: RecordId::MAX,
+            },
+        }
+    }
+}
+
+/// What was found so far: at most as many as wanted, the first of them in the search's direction.
+type Found = BTreeMap<Rank, StoredRecord>;
 
 pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> {
+    let direction = search.direction;
+    let after = search.after.map_or(Rank::MAX, |after| direction.rank(after));
     let mut entries = tail.entries();
-    entries.retain(|entry| search.range.touches(entry.earliest, entry.latest));
-    entries.sort_unstable_by_key(|entry| (entry.latest, entry.id));
+    entries.retain(|entry| {
+        search.range.touches(entry.earliest, entry.latest) && direction.rank(direction.back(entry)) < after
+    });
+    entries.sort_unstable_by_key(|entry| (direction.rank(direction.front(entry)), entry.id));
     let mut found = Found::new();
     let mut scratch = Scratch::default();
     let mut scanned = 0;
     // One more than asked tells whether there is a next page.
     let wanted = search.limit + 1;
     for entry in entries.iter().rev() {
+        let rest = direction.front(entry);
         if found.len() == wanted
             && found
                 .first_key_value()
-                .is_some_and(|(oldest, _)| oldest.time > entry.latest)
+                .is_some_and(|(last, _)| *last > direction.rank(rest))
         {
             break;
         }
-        if search.after.is_some_and(|after| entry.earliest > after.time) {
-            continue;
-        }
-        // Only what is newer than everything unvisited is certain; the next page goes on below that. A page that would
+        // Only what comes before everything unvisited is certain; the next page goes on behind that. A page that would
         // begin where this one did goes on past the limit, so that who asks again gets further.
-        let rest = Cursor {
-            time: entry.latest,
-            id: RecordId::MAX,
-        };
-        if search.after.is_none_or(|after| rest < after)
+        if direction.rank(rest) < after
             && let Some(partial) = search.budget.spent()
         {
-            let certain = found.split_off(&rest).into_values().rev().collect();
+            let certain = found
+                .split_off(&direction.rank(rest))
+                .into_values()
+                .rev()
+                .collect();
             return Ok(Page {
                 records: certain,
                 next: Some(rest),
@@ -131,10 +185,14 @@ pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> 
     if more {
         found.pop_first();
     }
+    let place = |record: &StoredRecord| Cursor {
+        time: record.record.time,
+        id: record.id,
+    };
     let next = found
         .first_key_value()
         .filter(|_| more)
-        .map(|(cursor, _)| *cursor);
+        .map(|(_, record)| place(record));
     Ok(Page {
         records: found.into_values().rev().collect(),
         next,
@@ -143,7 +201,7 @@ pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> 
     })
 }
 
-/// Adds the batch's matches, keeping the `wanted` newest; returns how many records it looked at.
+/// Adds the batch's matches, keeping the first `wanted`; returns how many records it looked at.
 fn visit(
     batch: &StoredBatch,
     entry: &Entry,
@@ -152,20 +210,20 @@ fn visit(
     found: &mut Found,
     scratch: &mut Scratch,
 ) -> u64 {
+    let after = search
+        .after
+        .map_or(Rank::MAX, |after| search.direction.rank(after));
     let mut scanned = 0;
     for (place, record) in batch.records.iter().enumerate() {
-        let cursor = Cursor {
+        let id = RecordId::new(entry.id, place);
+        let rank = search.direction.rank(Cursor {
             time: record.time,
-            id: RecordId::new(entry.id, place),
-        };
-        if !search.range.holds(record.time) || search.after.is_some_and(|after| cursor >= after) {
+            id,
+        });
+        if !search.range.holds(record.time) || rank >= after {
             continue;
         }
-        if found.len() == wanted
-            && found
-                .first_key_value()
-                .is_some_and(|(oldest, _)| cursor < *oldest)
-        {
+        if found.len() == wanted && found.first_key_value().is_some_and(|(last, _)| rank < *last) {
             continue;
         }
         scanned += 1;
@@ -173,9 +231,9 @@ fn visit(
             continue;
         }
         found.insert(
-            cursor,
+            rank,
             StoredRecord {
-                id: cursor.id,
+                id,
                 source: batch.source.clone(),
                 record: record.clone(),
             },

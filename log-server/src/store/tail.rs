@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::watch;
 
 use super::schema::{self, DatabaseFile};
-use super::{RecordId, StoreError};
+use super::{RecordId, StoreError, StoredRecord};
 
 /// How many records stay decoded, about 1 KiB each. Enough for the last minutes of a busy system, which is what people
 /// look at; raise it if memory is plentiful.
@@ -139,6 +139,25 @@ impl Tail {
             .map(|entry| self.decode(entry))
             .collect::<Result<_, _>>()?;
         Ok((batches, skipped > 0))
+    }
+
+    /// The record of that id, if there is one.
+    pub(super) fn record(&self, id: RecordId) -> Result<Option<StoredRecord>, StoreError> {
+        let entry = {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            entries
+                .binary_search_by_key(&id.batch(), |entry| entry.id)
+                .ok()
+                .map(|index| entries[index])
+        };
+        let Some(entry) = entry else { return Ok(None) };
+        let batch = self.decode(&entry)?;
+        let record = batch.records.get(id.place()).cloned();
+        Ok(record.map(|record| StoredRecord {
+            id,
+            source: batch.source.clone(),
+            record,
+        }))
     }
 
     /// The batch's records, from memory or from the file.

@@ -40,6 +40,7 @@ fn page(store: &Store, q: &str, range: TimeRange, after: Option<Cursor>, limit: 
             filter: &filter,
             range,
             after,
+            direction: Direction::Older,
             limit,
             budget: &budget(),
         })
@@ -262,6 +263,7 @@ async fn a_search_that_runs_out_of_time_goes_on_where_it_stopped() {
             filter: &filter,
             range: TimeRange::ALL,
             after,
+            direction: Direction::Older,
             limit: 5,
             budget: &spent,
         };
@@ -275,6 +277,63 @@ async fn a_search_that_runs_out_of_time_goes_on_where_it_stopped() {
     }
     assert!(partial > 0);
     assert_eq!(found, known.into_iter().map(|one| one.2).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn going_forward_finds_the_same_records_the_other_way_round() {
+    for seed in 0..10 {
+        let data = TempDir::new().unwrap();
+        let store = Store::open(data.path()).unwrap();
+        let mut known = fill(&store, &mut fastrand::Rng::with_seed(seed), 12).await;
+        known.reverse();
+        let filter = query::parse("").unwrap().filter;
+        // Also without any time at all: every page then stops where it must.
+        for deadline in [Duration::from_secs(60), Duration::ZERO] {
+            let budget = Budget::until(Instant::now() + deadline);
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let (direction, limit) = (Direction::Newer, 7);
+                let search = Search {
+                    filter: &filter,
+                    range: TimeRange::ALL,
+                    after,
+                    direction,
+                    limit,
+                    budget: &budget,
+                };
+                let page = store.search(&search).unwrap();
+                found.extend(page.records.into_iter().map(|found| found.record.message));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(
+                found,
+                known.iter().map(|one| &*one.2).collect::<Vec<_>>(),
+                "seed {seed}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_found_by_its_id_and_no_other_is() {
+    let data = TempDir::new().unwrap();
+    let store = Store::open(data.path()).unwrap();
+    fill(&store, &mut fastrand::Rng::with_seed(3), 8).await;
+    for found in page(&store, "", TimeRange::ALL, None, 1_000).records {
+        let again = store.record(found.id).unwrap().expect("it is there");
+        assert_eq!((again.id, again.record), (found.id, found.record));
+    }
+    for missing in [
+        RecordId::default(),
+        RecordId::new(3, 5_000),
+        RecordId::new(1_000, 0),
+        RecordId::MAX,
+    ] {
+        assert!(store.record(missing).unwrap().is_none(), "{missing}");
+    }
 }
 
 #[test]
