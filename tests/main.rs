@@ -6,6 +6,7 @@ mod bad_input; // nothing that anybody sends stops the next good batch
 mod outage; // Redis away, the server killed: what is kept
 mod files; // log files that something else wrote, line by line
 mod process; // the server as a process: its private Redis, its signals, its complaints
+mod terminal; // the verbs that print
 mod demo; // `make demo`: the system of the mission, followed through by one trace
 mod browser; // a real browser for one test
 mod page; // the search page in a real browser

@@ -62,6 +62,20 @@ impl Process {
         )
     }
 
+    /// Runs a program to its end, which must be a good one; returns what it said on stdout and stderr.
+    pub async fn output(name: &str, arguments: &[&str]) -> (String, String) {
+        let mut command = Command::new(binary(name));
+        command.args(arguments).kill_on_drop(true).stdin(Stdio::null());
+        let output = timeout(PATIENCE, command.output())
+            .await
+            .expect("it ends")
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        assert!(output.status.success(), "{name} {arguments:?}: {stderr}");
+        (stdout, stderr)
+    }
+
     /// What it says on stdout after `prefix` on a line of its own.
     pub async fn told(&mut self, prefix: &str) -> String {
         let told = timeout(PATIENCE, async {

@@ -28,7 +28,71 @@ pub struct CommandLine {
 enum Verb {
     /// Take, keep and serve records until stopped (the default)
     Serve(Options),
+    /// Print the newest records that match, oldest first
+    Query(QueryOptions),
+    /// Write everything that matches to stdout, newest first
+    Export(ExportOptions),
 }
+
+/// What to print.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n\nWorks with or without a running server; the query language is in the README."
+)]
+pub struct QueryOptions {
+    /// The query; empty finds everything
+    #[arg(default_value = "")]
+    pub query: String,
+    /// Directory of the records
+    #[arg(long, env = "LOG_SERVER_DATA", value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// Not before: RFC 3339, or so long ago as -15m, -1h, -7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Before
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// At most so many
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// What to write.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  log-server export 'trace:9f3c…' > incident.ndjson\n  log-server export level:error --from -7d --format csv > errors.csv"
+)]
+pub struct ExportOptions {
+    /// The query; empty finds everything
+    #[arg(default_value = "")]
+    pub query: String,
+    /// Directory of the records
+    #[arg(long, env = "LOG_SERVER_DATA", value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// Not before: RFC 3339, or so long ago as -15m, -1h, -7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Before
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// One JSON object a line, or a table for a spreadsheet
+    #[arg(long, value_parser = ["ndjson", "csv"], default_value = "ndjson")]
+    pub format: String,
+}
+
+/// What the program is asked to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve.
+    Serve(Config),
+    /// Print records.
+    Query(QueryOptions),
+    /// Write records.
+    Export(ExportOptions),
+}
+
+/// Where records are kept unless said otherwise.
+const DATA: &str = "log-data";
 
 /// Every option; what is not given here is taken from the file, and then from the defaults.
 #[derive(Debug, Default, Clone, Args, Deserialize)]
@@ -128,17 +192,19 @@ pub enum ConfigError {
 }
 
 impl CommandLine {
-    /// The options with the file's and the defaults filled in.
+    /// What is asked for, with the file's options and the defaults filled in.
     ///
     /// # Errors
     /// [`ConfigError`].
-    pub fn config(self) -> Result<Config, ConfigError> {
+    pub fn command(self) -> Result<Command, ConfigError> {
         let options = match self.command {
+            Some(Verb::Query(query)) => return Ok(Command::Query(query)),
+            Some(Verb::Export(export)) => return Ok(Command::Export(export)),
             Some(Verb::Serve(after)) => after.over(self.options),
             None => self.options,
         };
         let file = options.config.as_deref().map(read).transpose()?;
-        Config::new(options.over(file.unwrap_or_default()))
+        Config::new(options.over(file.unwrap_or_default())).map(Command::Serve)
     }
 }
 
@@ -178,7 +244,7 @@ impl Config {
         if queue.is_empty() {
             return Err(ConfigError::Value("--queue: a queue needs a name".into()));
         }
-        let data = options.data.unwrap_or_else(|| "log-data".into());
+        let data = options.data.unwrap_or_else(|| DATA.into());
         Ok(Config {
             data,
             redis,
@@ -206,7 +272,10 @@ mod tests {
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let arguments = ["log-server"].iter().chain(arguments);
         let line = CommandLine::try_parse_from(arguments).map_err(|error| error.to_string())?;
-        line.config().map_err(|error| error.to_string())
+        match line.command().map_err(|error| error.to_string())? {
+            Command::Serve(config) => Ok(config),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     #[test]
@@ -261,7 +330,7 @@ mod tests {
     #[test]
     fn every_option_stands_in_the_readme_with_its_variable_and_default() {
         let readme = include_str!("../../README.md");
-        let command = CommandLine::command();
+        let command = <CommandLine as CommandFactory>::command();
         for argument in command
             .get_arguments()
             .filter(|argument| argument.get_long() != Some("help"))

@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
-//! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side).
+//! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side), `terminal` (the verbs that print).
 
 pub mod config;
 pub mod query;
@@ -11,6 +11,7 @@ pub mod search;
 mod broker;
 mod ingest;
 mod http;
+pub mod terminal;
 
 use std::future::Future;
 use std::net::TcpListener;

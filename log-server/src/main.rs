@@ -4,8 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use log_server::Running;
-use log_server::config::CommandLine;
+use log_server::config::{Command, CommandLine, Config};
+use log_server::{Running, terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -22,26 +22,33 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(terminal)
         .init();
-    let config = match line.config() {
-        Ok(config) => config,
+    let command = match line.command() {
+        Ok(command) => command,
         Err(error) => return complain(&error.into(), BAD_CONFIGURATION),
     };
-    let data = config.data.display().to_string();
-    let queue = config.queue.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("log-server")
         .build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
-            let stop = stopped()?;
-            log_server::run(config, stop, |running| greet(running, &data, &queue)).await
+            match command {
+                Command::Serve(config) => serve(config).await,
+                Command::Query(query) => terminal::query(query).await,
+                Command::Export(export) => terminal::export(export).await,
+            }
         })
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error, 1),
     }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let (data, queue) = (config.data.display().to_string(), config.queue.clone());
+    let stop = stopped()?;
+    log_server::run(config, stop, |running| greet(running, &data, &queue)).await
 }
 
 /// Tells how to use what has just been started.

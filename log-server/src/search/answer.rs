@@ -64,6 +64,21 @@ struct ShownPlace {
 }
 
 impl SearchAnswer {
+    /// The records, in the answer's order.
+    pub fn records(&self) -> impl DoubleEndedIterator<Item = &StoredRecord> {
+        self.records.iter().map(|shown| &shown.0)
+    }
+
+    /// Whether there are more records than these.
+    pub fn has_more(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Why the query was searched as plain text, if it did not parse.
+    pub fn error(&self) -> Option<&ShownError> {
+        self.account.error.as_ref()
+    }
+
     pub(super) fn new(page: Page, asked: Asked, took: Duration) -> SearchAnswer {
         SearchAnswer {
             matched: page.records.len(),

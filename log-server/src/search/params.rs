@@ -193,6 +193,34 @@ impl ContextParams {
     }
 }
 
+impl SearchParams {
+    /// The newest `limit` records that match `q`.
+    pub fn new(q: String, from: Option<String>, to: Option<String>, limit: usize) -> SearchParams {
+        let (q, limit) = (Some(Text(q)), Some(Text(limit.to_string())));
+        SearchParams {
+            q,
+            from: from.map(Text),
+            to: to.map(Text),
+            limit,
+            ..SearchParams::default()
+        }
+    }
+}
+
+impl ExportParams {
+    /// Everything that matches `q`.
+    pub fn new(q: String, from: Option<String>, to: Option<String>, format: String) -> ExportParams {
+        let (q, format) = (Some(Text(q)), Some(Text(format)));
+        ExportParams {
+            q,
+            from: from.map(Text),
+            to: to.map(Text),
+            format,
+            kind: None,
+        }
+    }
+}
+
 impl ExportParams {
     pub(super) fn asked(&self) -> Result<Asked, SearchError> {
         asked(text(&self.q).unwrap_or_default(), text(&self.kind))

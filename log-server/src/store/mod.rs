@@ -111,7 +111,7 @@ impl Store {
     /// was written by a newer version.
     pub fn open(data: &Path) -> Result<Store, StoreError> {
         let file = schema::open(data)?;
-        let tail = Arc::new(Tail::load(&file)?);
+        let tail = Arc::new(Tail::load(&file.connection, &file.path)?);
         let (failed_sender, failed) = watch::channel(None);
         // Enough for every call that the RPC server has in flight; beyond it callers wait in `append`.
         let (sender, receiver) = mpsc::channel(64);
@@ -126,6 +126,25 @@ impl Store {
                 thread: Mutex::new(Some(thread)),
                 tail,
                 failed,
+            }),
+        })
+    }
+
+    /// Opens a data directory for searching only, whether or not a server is using it: sees what is stored now, and
+    /// appends nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when there are no records, or none that this version can read.
+    pub fn open_to_read(data: &Path) -> Result<Store, StoreError> {
+        let (path, connection) = schema::open_to_read(data)?;
+        let tail = Arc::new(Tail::load(&connection, &path)?);
+        let (writer, thread) = (Mutex::new(None), Mutex::new(None));
+        Ok(Store {
+            inner: Arc::new(Inner {
+                writer,
+                thread,
+                tail,
+                failed: watch::channel(None).1,
             }),
         })
     }

@@ -77,6 +77,17 @@ pub(super) fn open(data: &Path) -> Result<DatabaseFile, StoreError> {
     })
 }
 
+/// The newest database of a directory for reading only, with or without a server that writes to it.
+pub(super) fn open_to_read(data: &Path) -> Result<(PathBuf, Connection), StoreError> {
+    let logs = data.join("logs");
+    let path = newest(&logs)?.ok_or_else(|| unusable(&logs, &"there are no records here"))?;
+    let connection = open_reader(&path)?;
+    if is_fresh(&connection, &path)? {
+        return Err(unusable(&path, &"there are no records here"));
+    }
+    Ok((path, connection))
+}
+
 /// A second connection that can only read.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -4,14 +4,14 @@
 //! when a search needs it. The list has one small entry per batch, in order of arrival.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use log_record::{Batch, LogRecord, Source, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::watch;
 
-use super::schema::{self, DatabaseFile};
+use super::schema;
 use super::{RecordId, StoreError, StoredRecord};
 
 /// How many records stay decoded, about 1 KiB each. Enough for the last minutes of a busy system, which is what people
@@ -59,9 +59,9 @@ struct Decoded {
 }
 
 impl Tail {
-    pub(super) fn load(file: &DatabaseFile) -> Result<Tail, StoreError> {
+    pub(super) fn load(connection: &Connection, path: &Path) -> Result<Tail, StoreError> {
         let failed = |error: rusqlite::Error| StoreError::Failed(error.to_string());
-        let mut statement = file.connection.prepare(ENTRIES).map_err(failed)?;
+        let mut statement = connection.prepare(ENTRIES).map_err(failed)?;
         let rows = statement
             .query_map([], |row| {
                 let time = |index| {
@@ -90,7 +90,7 @@ impl Tail {
             entries: RwLock::new(entries),
             decoded: Mutex::default(),
             newest: watch::channel(newest).0,
-            path: file.path.clone(),
+            path: path.to_owned(),
             readers: Mutex::default(),
         })
     }
