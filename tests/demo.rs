@@ -7,6 +7,8 @@ use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::browser::Browser;
+
 async fn search(page: &str, q: &str) -> Vec<Value> {
     let url = format!("{page}/api/search");
     let answer = reqwest::Client::new()
@@ -77,6 +79,16 @@ async fn the_demo_comes_up_can_be_searched_and_leaves_nothing_behind() {
         }
     })
     .await;
+
+    let browser = Browser::open(&format!("{page}/?q=service:iptv"), 1_440).await;
+    until("rows of iptv on the page", async || {
+        match browser.messages().await.len() {
+            0 => Err(browser.text().await),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    browser.close().await;
 
     // A ticket: webapi asks auth who it is, then iptv for the ticket. One trace goes through all three.
     let services = until("a trace through webapi, auth and iptv", async || {
