@@ -96,6 +96,9 @@ pub(crate) struct Meta {
     /// Whether nobody waits for a reply.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) notify: bool,
+    /// Whether a request with the same id is the same call, to be carried out once and answered as often as asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) idempotent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

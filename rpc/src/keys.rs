@@ -72,6 +72,11 @@ impl Keys {
     pub(crate) fn dead(&self) -> String {
         format!("{}:dead", self.own)
     }
+
+    /// Hash from a request's digest to the workers that died while they had it.
+    pub(crate) fn deaths(&self) -> String {
+        format!("{}:att", self.own)
+    }
 }
 
 /// What Redis Cluster hashes instead of the whole name: the text between the first `{` and the `}` after it.
@@ -98,6 +103,7 @@ mod tests {
             keys.heartbeat("w"),
             keys.workers(),
             keys.dead(),
+            keys.deaths(),
         ] {
             assert_eq!(
                 hash_tag(&key),

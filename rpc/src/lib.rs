@@ -4,7 +4,8 @@
 //!
 //! - **A request is never lost by a server that dies.** It is moved, not popped, into a list of its own and
 //!   deleted only together with its reply; the requests of a dead server go back to the head of the queue.
-//!   So a handler may run twice, and never zero times, for a call that got into Redis.
+//!   So a handler may run twice, and never zero times, for a call that got into Redis. A request with which three
+//!   servers died goes to the dead-letter list instead, and its caller gets code 11.
 //! - **Redis may go away.** Building a client or a server never waits for the network, a running server never
 //!   ends because of it, and a call says whether its request may have been sent.
 //! - **Nothing a peer sends kills a server.** A handler that panics answers with code 2; text that is no

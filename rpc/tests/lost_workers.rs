@@ -1,16 +1,14 @@
 //! Requests whose server, or whose way from Redis to the server, is gone.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use rpc::{Client, Fault, Server};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::proxy::Proxy;
 use crate::redis_server::{PATIENCE, Redis, until};
 
 const QUEUE: &str = "work";
@@ -33,7 +31,7 @@ fn client(redis: &Redis) -> Client {
 }
 
 /// Redis must have run for as long as a heartbeat lasts before anybody is taken for dead.
-async fn wait_for_uptime(redis: &Redis) {
+pub(crate) async fn wait_for_uptime(redis: &Redis) {
     until(async || {
         let info: String = redis.command("INFO server").await;
         let uptime = info
@@ -158,57 +156,10 @@ async fn slots_without_a_heartbeat_are_emptied_once_redis_is_up_for_a_while() {
     assert_eq!(serving.await.unwrap().unwrap().requeued, 300);
 }
 
-/// A way to Redis that breaks, so many times, when Redis has just handed out a request on it.
-struct Proxy {
-    url: String,
-    breaks: Arc<AtomicU32>,
-}
-
-impl Proxy {
-    async fn start(redis: &Redis) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}", listener.local_addr().unwrap());
-        let (breaks, port) = (Arc::new(AtomicU32::new(0)), redis.port());
-        let left = Arc::clone(&breaks);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                tokio::spawn(pass_on(client, server, Arc::clone(&left)));
-            }
-        });
-        Self { url, breaks }
-    }
-}
-
-async fn pass_on(client: TcpStream, server: TcpStream, breaks: Arc<AtomicU32>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let back = async {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
-            let is_request = buffer[..length].windows(6).any(|part| part == b"\"name\"");
-            if is_request
-                && breaks
-                    .fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
-                    .is_ok()
-            {
-                break;
-            }
-            if to_client.write_all(&buffer[..length]).await.is_err() {
-                break;
-            }
-        }
-    };
-    tokio::select! {
-        _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
-        () = back => {}
-    }
-}
-
 #[tokio::test]
 async fn a_request_taken_by_a_command_whose_answer_is_lost_is_done() {
     let redis = Redis::start().await;
-    let proxy = Proxy::start(&redis).await;
+    let proxy = Proxy::start(&redis, b"\"name\"").await;
     let (stop, server) = (CancellationToken::new(), server(&proxy.url).build().unwrap());
     let ready = server.ready();
     let serving = tokio::spawn(server.run(stop.clone()));

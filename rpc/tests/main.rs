@@ -4,9 +4,12 @@
 
 mod redis_server;
 mod python;
+mod proxy;
 mod calls;
 mod traces;
 mod requests;
 mod interop;
 mod faults;
+mod repeats;
 mod lost_workers;
+mod deadly_requests;

@@ -25,6 +25,7 @@ pub struct Call {
     args: Result<RawArgs, serde_json::Error>,
     timeout: Option<Duration>,
     traceparent: Option<String>,
+    idempotent: bool,
 }
 
 /// How far a call has come, for the error of one that ends early.
@@ -43,6 +44,7 @@ impl Call {
             args: ().encode(),
             timeout,
             traceparent: None,
+            idempotent: false,
         }
     }
 
@@ -63,8 +65,9 @@ impl Call {
         }
     }
 
-    /// Waits until the reply comes or the future is dropped, and tells the server no deadline. A reply can be
-    /// lost with the connection that carries it, so the caller needs a rule of its own for giving up.
+    /// Waits until the reply comes or the future is dropped, and tells the server no deadline. Unless the call is
+    /// [idempotent](Self::idempotent), a reply can be lost with the connection that carries it, so the caller needs
+    /// a rule of its own for giving up.
     pub fn no_deadline(self) -> Self {
         Self {
             timeout: None,
@@ -76,6 +79,19 @@ impl Call {
     pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
         Self {
             traceparent: Some(traceparent.into()),
+            ..self
+        }
+    }
+
+    /// Says that carrying out this call twice does no harm. Then the request is sent again, with the same id, when
+    /// the connection that carried it or could have carried its reply is lost, until the caller stops waiting.
+    ///
+    /// A server of this crate carries it out once all the same, as long as it remembers the id: for 10 minutes, and
+    /// among the last 100,000 idempotent calls and 64 MiB of their results. Another server of the same queue, a
+    /// server that was started anew and a Python server carry it out again.
+    pub fn idempotent(self) -> Self {
+        Self {
+            idempotent: true,
             ..self
         }
     }
@@ -136,7 +152,27 @@ impl Call {
     ) -> Result<Reply, Error> {
         let inner = &self.client.inner;
         let id = inner.next_id();
-        let ticket = inner.pending.register(&id).await;
+        let mut ticket = inner.pending.register(&id).await;
+        let mut losses = inner.pending.losses.subscribe();
+        loop {
+            losses.mark_unchanged();
+            self.hand_in(&id, args, deadline, progress).await?;
+            tokio::select! {
+                reply = ticket.reply() => return reply,
+                Ok(()) = losses.changed(), if self.idempotent => {}
+            }
+        }
+    }
+
+    /// Puts the request into the queue.
+    async fn hand_in(
+        &self,
+        id: &str,
+        args: &RawArgs,
+        deadline: Option<Instant>,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let inner = &self.client.inner;
         loop {
             inner.shared.live().await?;
             let meta = Meta {
@@ -144,28 +180,29 @@ impl Call {
                 reply_to: Some(inner.keys.inbox(&inner.name)),
                 // The clock of Redis is known only from the first connection on.
                 deadline: deadline.map(|deadline| inner.shared.redis_now_ms().saturating_add(left(deadline))),
+                idempotent: self.idempotent,
                 traceparent: self.traceparent.clone(),
                 ..Meta::default()
             };
-            let body = inner.request_text(&id, &self.method, args, &meta)?;
-            *progress = Progress::Sent;
+            let body = inner.request_text(id, &self.method, args, &meta)?;
+            let before = std::mem::replace(progress, Progress::Sent);
             match inner
                 .shared
                 .run::<()>(pipe().rpush(inner.keys.queue(), body).ignore())
                 .await
             {
-                Ok(()) => break,
-                // Redis itself said no, and will not for ever.
-                Err(Error::Transport {
-                    source,
-                    maybe_sent: false,
-                }) if connection::is_passing(&source) => {
-                    *progress = Progress::Waiting;
+                Ok(()) => return Ok(()),
+                // Redis itself said no, and will not for ever; or it is no harm to send twice.
+                Err(Error::Transport { source, maybe_sent })
+                    if connection::is_passing(&source) && (!maybe_sent || self.idempotent) =>
+                {
+                    if !maybe_sent {
+                        *progress = before;
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
-        ticket.reply().await
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) async fn read(endpoint: Endpoint, inbox: String, pending: Arc<Pending
                     deliver(&reply, &pending);
                 }
             }
+            pending.losses.send_replace(());
         }
         // The shared connection fails at the same time and reports why.
         backoff.pause().await;
@@ -88,8 +89,9 @@ pub(super) async fn sweep(shared: Shared, keys: Keys, pending: Arc<Pending>) {
         for id in &due {
             commands.lpop(keys.reply(id), None);
         }
-        // A reply that was popped into a broken connection is lost; its call times out.
+        // A reply that was popped into a broken connection is lost; its call times out, or is repeated.
         let Ok(replies) = shared.run::<Vec<Option<Vec<u8>>>>(&commands).await else {
+            pending.losses.send_replace(());
             continue;
         };
         for (id, reply) in due.iter().zip(replies) {

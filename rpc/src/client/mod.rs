@@ -1,7 +1,7 @@
 //! Calls methods of the servers of one queue.
 //!
 //! Promises: building never waits for the network; two connections carry any number of calls; a call that is
-//! dropped leaves nothing behind in this process; a request is sent at most once. Reading order: this file (what a
+//! dropped leaves nothing behind in this process; a request is sent at most once, unless its call is idempotent. Reading order: this file (what a
 //! user sees), `call` (one call from its arguments to its result), `pending` (the calls in flight), `inbox` (how
 //! replies find them).
 

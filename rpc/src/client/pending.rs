@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::Error;
 use crate::envelope::Reply;
@@ -29,6 +29,8 @@ pub(super) struct Pending {
     places: Arc<Semaphore>,
     /// Somebody waits again after nobody did.
     pub(super) busy: Notify,
+    /// Sent to whenever replies may have been lost with a connection.
+    pub(super) losses: watch::Sender<()>,
 }
 
 struct Waiting {
@@ -43,6 +45,7 @@ impl Default for Pending {
             waiting: Mutex::default(),
             places: Arc::new(Semaphore::new(LIMIT)),
             busy: Notify::new(),
+            losses: watch::Sender::new(()),
         }
     }
 }
@@ -119,7 +122,8 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) async fn reply(mut self) -> Outcome {
+    /// To be awaited until it is ready once.
+    pub(super) async fn reply(&mut self) -> Outcome {
         (&mut self.reply).await.unwrap_or(Err(Error::Closed))
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A request is moved (`BLMOVE`) from the queue into a slot, a list of its own, and the slot is deleted behind the
 //! reply. So at every moment a request is in the queue or in a slot, and the slots of a worker that died are found
-//! through its registration and moved back. What is not promised is that a handler runs only once.
+//! through its registration and moved back; a request with which three workers died is given up. What is not promised
+//! is that a handler runs only once.
 //!
 //! Reading order: this file (what a user sees, and the order of start and stop), `handler`, `service` (one request
-//! from its text to its reply), `fetch` (how requests are taken), `slots`, `worker` (being known to be alive),
-//! `reaper` (the others' slots), `process` (is that process still there).
+//! from its text to its reply), `answers` (what a repeat is answered with), `dead_letter`, `fetch` (how requests are
+//! taken), `slots`, `worker` (being known to be alive), `reaper` (who died), `recovery` (what becomes of their
+//! requests), `process` (is that process still there).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,10 +29,13 @@ use crate::keys::Keys;
 
 mod handler;
 mod service;
+mod answers;
+mod dead_letter;
 mod fetch;
 mod slots;
 mod worker;
 mod reaper;
+mod recovery;
 mod process;
 
 use fetch::Fetch;

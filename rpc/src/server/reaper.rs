@@ -1,4 +1,4 @@
-//! Finds the slots of workers that died and moves their requests to the head of the queue.
+//! Finds workers that died and has the requests in their slots recovered.
 //!
 //! A worker is dead when its heartbeat has expired, or its process ran on this machine and is gone. After Redis
 //! itself, or the way to it, was away, every heartbeat may have expired without anybody being dead; then the reaper
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::recovery::{DeadWorker, Recovered, recover};
 use super::service::Service;
 use super::slots::GHOST;
 use super::worker::{Heartbeat, LEASE, Registration};
@@ -20,8 +21,8 @@ use crate::connection::pipe;
 /// servers started together do not all look at the same moment.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many slots are asked for at once.
-const CHUNK: usize = 256;
+/// How many slots are emptied at once. Redis reads what is in them meanwhile and does nothing else.
+const CHUNK: usize = 16;
 
 /// Looks for dead workers for ever.
 pub(super) async fn run(service: Arc<Service>) {
@@ -52,21 +53,25 @@ async fn look(service: &Service, first_seen_dead: &mut HashMap<String, Instant>)
     registered.remove(&worker.id);
     first_seen_dead.retain(|id, _| registered.contains_key(id));
     for (id, registration) in registered {
-        if !is_dead(service, &id).await? {
+        let Some(heartbeat) = heartbeat_of_dead(service, &id).await? else {
             first_seen_dead.remove(&id);
             continue;
-        }
+        };
         let first_seen = *first_seen_dead.entry(id.clone()).or_insert_with(Instant::now);
         // What nobody can read nobody of ours has written; there are no slots behind it.
         let slots = serde_json::from_str(&registration).map_or(0, |Registration { slots }| slots);
-        let moved = empty(service, &id, slots).await?;
-        if moved > 0 {
+        let dead = DeadWorker {
+            id: &id,
+            heartbeat: &heartbeat,
+        };
+        let Recovered { requeued, given_up } = empty(service, &dead, slots).await?;
+        if requeued + given_up > 0 {
             tracing::warn!(
                 worker = id,
-                requests = moved,
-                "a server died; its requests are in the queue again"
+                requeued,
+                given_up,
+                "a server died; its requests are in the queue again, or given up"
             );
-            service.requeued.fetch_add(moved, Relaxed);
         } else if first_seen.elapsed() > GHOST {
             // Its last take could have been carried out after its death, but no longer.
             let mut commands = pipe();
@@ -81,22 +86,29 @@ async fn look(service: &Service, first_seen_dead: &mut HashMap<String, Instant>)
     Ok(())
 }
 
-async fn is_dead(service: &Service, id: &str) -> Result<bool, Error> {
+/// What a worker that is dead left as its heartbeat, empty if nothing, or `None` if it is alive.
+async fn heartbeat_of_dead(service: &Service, id: &str) -> Result<Option<String>, Error> {
     let mut commands = pipe();
     commands.get(service.worker.keys.heartbeat(id));
     let (heartbeat,): (Option<String>,) = service.worker.shared.run(&commands).await?;
     let Some(heartbeat) = heartbeat else {
-        return Ok(true);
+        return Ok(Some(String::new()));
     };
-    Ok(serde_json::from_str(&heartbeat).is_ok_and(|Heartbeat { process, .. }| process.is_certainly_gone()))
+    let gone =
+        serde_json::from_str(&heartbeat).is_ok_and(|Heartbeat { process, .. }| process.is_certainly_gone());
+    Ok(gone.then_some(heartbeat))
 }
 
-/// Moves what is in a worker's slots to the head of the queue; returns how many requests.
-async fn empty(service: &Service, id: &str, slots: u64) -> Result<u64, Error> {
+/// Empties a worker's slots.
+async fn empty(service: &Service, dead: &DeadWorker<'_>, slots: u64) -> Result<Recovered, Error> {
     let slots: Vec<u64> = (0..slots).collect();
-    let mut moved = 0;
+    let mut all = Recovered::default();
     for chunk in slots.chunks(CHUNK) {
-        moved += service.worker.give_back(id, chunk).await?;
+        let recovered = recover(service, dead, chunk).await?;
+        service.requeued.fetch_add(recovered.requeued, Relaxed);
+        service.dead_lettered.fetch_add(recovered.given_up, Relaxed);
+        all.requeued += recovered.requeued;
+        all.given_up += recovered.given_up;
     }
-    Ok(moved)
+    Ok(all)
 }

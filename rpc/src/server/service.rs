@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
+use super::answers::{Answers, Claim};
+use super::dead_letter;
 use super::handler::{Answer, Context, Methods};
 use super::slots::Reuse;
 use super::worker::Worker;
@@ -23,9 +24,8 @@ use crate::{Error, Fault, code, repair};
 /// How long a reply waits for its caller. Python's client is expected to be there; the rest must not pile up.
 const REPLY_TTL: Duration = Duration::from_secs(300);
 
-/// How much of a text that is no request is kept for a person to look at, and how many such texts.
+/// How much of a text that is no request is kept for a person to look at.
 const DEAD_LETTER_BYTES: usize = 64 * 1024;
-const DEAD_LETTERS: isize = 10_000;
 
 /// The parser quotes what it did not expect, and that can be the whole request.
 const REASON_BYTES: usize = 256;
@@ -35,23 +35,25 @@ const FINISH_RETRY: Duration = Duration::from_millis(200);
 
 pub(super) struct Service {
     methods: Methods,
+    answers: Arc<Answers>,
     pub(super) worker: Arc<Worker>,
     max_request: usize,
     pub(super) requeued: AtomicU64,
     handled: AtomicU64,
     failed: AtomicU64,
-    dead_lettered: AtomicU64,
+    pub(super) dead_lettered: AtomicU64,
 }
 
 /// What a server did from start to stop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// Requests that a handler carried out.
+    /// Requests that a handler carried out, and repeats of them.
     pub handled: u64,
     /// Requests that failed: unknown, malformed, late, refused by a handler, or a handler's panic.
     pub failed: u64,
-    /// Texts that were no requests and went to the dead-letter list.
+    /// What went to the dead-letter list: texts that were no requests, and requests of servers that died that were
+    /// given up because they had been through it too often.
     pub dead_lettered: u64,
     /// Requests given back to the queue, this server's or a dead one's.
     pub requeued: u64,
@@ -78,17 +80,11 @@ struct Running {
     running: BoxFuture<'static, Answer>,
 }
 
-#[derive(Serialize)]
-struct DeadLetter<'a> {
-    reason: &'a str,
-    at_ms: i64,
-    payload: &'a str,
-}
-
 impl Service {
     pub(super) fn new(methods: Methods, worker: Arc<Worker>, max_request: usize) -> Self {
         Self {
             methods,
+            answers: Arc::default(),
             worker,
             max_request,
             requeued: AtomicU64::new(0),
@@ -126,6 +122,19 @@ impl Service {
             dead_lettered: self.dead_lettered.load(Relaxed),
             requeued: self.requeued.load(Relaxed),
         }
+    }
+
+    /// The commands that tell the caller of a request that it is given up; none if it wants no reply, or if there is
+    /// no telling who it is.
+    pub(super) fn given_up(&self, payload: &[u8], reason: &str) -> Pipeline {
+        let text = String::from_utf8_lossy(payload);
+        let repaired = repair::repaired(&text);
+        let text = repaired.as_deref().unwrap_or(&text);
+        let Ok(request) = serde_json::from_str::<Answerable<'_>>(text) else {
+            return pipe();
+        };
+        let fault = Fault::app(code::DEAD_LETTERED, reason);
+        self.commands(self.reply(&request.id, &request.meta(), Err(fault)))
     }
 
     async fn outcome(&self, payload: Vec<u8>) -> Outcome {
@@ -201,6 +210,12 @@ impl Service {
                 "the deadline had passed before the call was started",
             ));
         }
+        let idempotent = meta.as_ref().is_some_and(|meta| meta.idempotent);
+        let run = match (idempotent && !notify).then(|| self.answers.claim(&id.to_string())) {
+            Some(Claim::Repeat(answer)) => return Ok(answer),
+            Some(Claim::First(run)) => Some(run),
+            None => None,
+        };
         let left = left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or_default()));
         let traceparent = meta.as_ref().and_then(|meta| meta.traceparent.clone());
         let method = name.to_string();
@@ -212,13 +227,15 @@ impl Service {
             deadline,
             traceparent,
         };
-        let panicked = |_| Fault::handler("the handler panicked");
+        let panicked = |_| Err(Fault::handler("the handler panicked"));
         let start = AssertUnwindSafe(|| span.in_scope(|| handler(args, kwargs, context)));
-        let running = std::panic::catch_unwind(start).map_err(panicked)?;
+        let running = std::panic::catch_unwind(start).unwrap_or_else(|panic| ready(panicked(panic)).boxed());
         let running = AssertUnwindSafe(running).catch_unwind().instrument(span);
-        Ok(running
-            .map(move |answer| answer.unwrap_or_else(|panic| Err(panicked(panic))))
-            .boxed())
+        let running = running.map(move |answer| answer.unwrap_or_else(panicked)).boxed();
+        Ok(match run {
+            Some(run) => run.remember(running).boxed(),
+            None => running,
+        })
     }
 
     fn reply(&self, id: &RequestId, meta: &Meta, answer: Answer) -> Outcome {
@@ -289,20 +306,8 @@ impl Service {
                 // The reason may quote the payload.
                 tracing::warn!(bytes = payload.len(), "a request goes to the dead-letter list");
                 let beginning = &payload[..payload.len().min(DEAD_LETTER_BYTES)];
-                let payload = String::from_utf8_lossy(beginning);
-                let letter = DeadLetter {
-                    reason: &reason,
-                    at_ms: self.worker.shared.redis_now_ms(),
-                    payload: &payload,
-                };
-                let letter =
-                    serde_json::to_string(&letter).expect("text and a number can be written as JSON");
-                let dead = self.worker.keys.dead();
-                commands
-                    .rpush(&dead, letter)
-                    .ignore()
-                    .ltrim(dead, -DEAD_LETTERS, -1)
-                    .ignore();
+                let letter = dead_letter::text(&reason, self.worker.shared.redis_now_ms(), beginning);
+                dead_letter::add(&mut commands, &self.worker.keys, letter);
             }
         }
         commands
