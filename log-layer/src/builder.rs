@@ -11,8 +11,12 @@ use crate::batch::Source;
 use crate::buffer::{Buffer, Limits};
 use crate::dropped::DropReason;
 use crate::environment::Environment;
+use crate::exit;
 use crate::guard::Guard;
-use crate::layer::{self, Levels, LogLayer};
+use crate::layer::{self, LogLayer};
+use crate::levels::Levels;
+use crate::panic_hook;
+use crate::rate::{Rate, RateLimit};
 use crate::shipper::{self, Orders};
 use crate::traceparent::system_random;
 
@@ -57,6 +61,9 @@ const SERVER_BATCH_RECORDS: usize = 5000;
 /// | [`linger`](Builder::linger) | `LOG_LAYER_LINGER_MS`, `OTEL_BLRP_SCHEDULE_DELAY` | 200 ms |
 /// | [`ack_timeout`](Builder::ack_timeout) | `LOG_LAYER_ACK_TIMEOUT_MS`, `OTEL_BLRP_EXPORT_TIMEOUT` | 10 s |
 /// | [`flush_timeout`](Builder::flush_timeout) | `LOG_LAYER_FLUSH_TIMEOUT_MS` | 5 s |
+/// | [`rate_limit`](Builder::rate_limit) | `LOG_LAYER_RATE`: `per_second` or `per_second/burst` | off |
+/// | [`panic_hook`](Builder::panic_hook) | `LOG_LAYER_PANIC_HOOK` | on |
+/// | [`server_level`](Builder::server_level) | `LOG_LAYER_SERVER_LEVEL` | on |
 /// | [`enabled`](Builder::enabled) | `LOG_LAYER_DISABLED`, `OTEL_SDK_DISABLED` | on |
 ///
 /// A value in the environment that cannot be read is a [problem](Guard::problems), and the default holds.
@@ -77,6 +84,9 @@ pub struct Builder {
     linger: Duration,
     ack_timeout: Duration,
     flush_timeout: Duration,
+    rate: Rate,
+    panic_hook: bool,
+    server_level: bool,
     enabled: bool,
     problems: Vec<String>,
 }
@@ -112,7 +122,7 @@ impl Builder {
         self
     }
 
-    /// The mildest events to ship. Spans are kept from `INFO` up in any case.
+    /// The mildest events to ship; [`Guard::set_level`] changes it later. Spans are kept from `INFO` up in any case.
     pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
         self.level = level.into();
         self
@@ -164,6 +174,29 @@ impl Builder {
         self
     }
 
+    /// How many records milder than `WARN` each call-site may log in a second, and how many at once after a pause. The
+    /// others are counted as dropped, and the next one that passes says in its field `suppressed` how many there were.
+    /// 0 a second is no limit.
+    pub fn rate_limit(mut self, per_second: u32, burst: u32) -> Self {
+        self.rate = Rate { per_second, burst };
+        self
+    }
+
+    /// Whether every panic of the process becomes an `ERROR` record with its message, place and thread. The hook that is
+    /// there already still runs. Where a panic aborts, the process waits up to a second for its last records.
+    pub fn panic_hook(mut self, record: bool) -> Self {
+        self.panic_hook = record;
+        self
+    }
+
+    /// Whether the log server may raise the level for as long as it needs, for example while it has too much to do. It can
+    /// neither lower it below [`level`](Builder::level) nor raise it above `ERROR`. Its wish for a pause between batches
+    /// is heeded in any case, for at most a minute; a flush does not wait for that.
+    pub fn server_level(mut self, obey: bool) -> Self {
+        self.server_level = obey;
+        self
+    }
+
     /// Whether to log at all. If not, there is no thread and every call-site is off.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
@@ -175,7 +208,8 @@ impl Builder {
     /// If delivery cannot work, for example because the URL is none, the layer works all the same: it counts every record
     /// as dropped, and [`Guard::problems`] says why.
     ///
-    /// From here on, calls made through [`rpc`] inside a span carry that span's trace.
+    /// From here on, calls made through [`rpc`] inside a span carry that span's trace, and a process that calls
+    /// [`exit`](std::process::exit) waits up to a second for its last records.
     pub fn build<S>(mut self) -> (LogLayer<S>, Guard)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -195,12 +229,17 @@ impl Builder {
         } else {
             Levels::OFF
         };
-        let layer = layer::layer(buffer.clone(), levels, max_record_bytes);
+        let rate_limit = (self.rate.per_second > 0).then(|| RateLimit::new(self.rate));
+        let layer = layer::layer(buffer.clone(), levels.clone(), max_record_bytes, rate_limit);
         let mut problems = std::mem::take(&mut self.problems);
         let flush_timeout = self.flush_timeout;
         let shipper = if self.enabled {
             rpc::trace::set_source(crate::traceparent);
-            shipper::start(self.orders(), buffer.clone())
+            exit::watch(&buffer);
+            if self.panic_hook {
+                panic_hook::listen(&buffer, &levels);
+            }
+            shipper::start(self.orders(&levels), buffer.clone())
                 .map_err(|problem| {
                     buffer.close(DropReason::Misconfigured);
                     problems.push(format!("nothing will be delivered: {problem}"));
@@ -209,10 +248,13 @@ impl Builder {
         } else {
             None
         };
-        (layer, Guard::new(buffer, shipper, flush_timeout, problems))
+        (
+            layer,
+            Guard::new(buffer, shipper, levels, flush_timeout, problems),
+        )
     }
 
-    fn orders(self) -> Orders {
+    fn orders(self, levels: &Levels) -> Orders {
         let host = host();
         Orders {
             redis: self.redis,
@@ -230,6 +272,7 @@ impl Builder {
             // A timer of nothing would never let the thread rest.
             linger: self.linger.max(Duration::from_millis(1)),
             ack_timeout: self.ack_timeout.max(Duration::from_millis(1)),
+            levels: self.server_level.then(|| levels.clone()),
         }
     }
 
@@ -257,7 +300,10 @@ impl Builder {
                 ACK_TIMEOUT,
             ),
             flush_timeout: env.milliseconds(&["LOG_LAYER_FLUSH_TIMEOUT_MS"], FLUSH_TIMEOUT),
-            enabled: !env.switch(&["LOG_LAYER_DISABLED", "OTEL_SDK_DISABLED"]),
+            rate: env.setting(&["LOG_LAYER_RATE"], Rate::OFF),
+            panic_hook: env.switch(&["LOG_LAYER_PANIC_HOOK"], true),
+            server_level: env.switch(&["LOG_LAYER_SERVER_LEVEL"], true),
+            enabled: !env.switch(&["LOG_LAYER_DISABLED", "OTEL_SDK_DISABLED"], false),
             problems: Vec::new(),
         };
         Builder {
@@ -318,6 +364,9 @@ mod tests {
             ("LOG_LAYER_ACK_TIMEOUT_MS", "9"),
             ("OTEL_BLRP_EXPORT_TIMEOUT", "10"),
             ("LOG_LAYER_FLUSH_TIMEOUT_MS", "11"),
+            ("LOG_LAYER_RATE", "12/13"),
+            ("LOG_LAYER_PANIC_HOOK", "false"),
+            ("LOG_LAYER_SERVER_LEVEL", "0"),
             ("OTEL_SDK_DISABLED", "True"),
         ]);
         assert_eq!(builder.problems, Vec::<String>::new());
@@ -339,6 +388,9 @@ mod tests {
         // Our own name wins over the general one.
         assert_eq!(builder.ack_timeout, Duration::from_millis(9));
         assert_eq!(builder.flush_timeout, Duration::from_millis(11));
+        assert_eq!((builder.rate.per_second, builder.rate.burst), (12, 13));
+        assert!(!builder.panic_hook);
+        assert!(!builder.server_level);
         assert!(!builder.enabled);
     }
 

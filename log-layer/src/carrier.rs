@@ -13,6 +13,7 @@ use std::time::Duration;
 use rpc::{Client, Fault, RawArgs, code};
 use serde::Deserialize;
 use tokio::time::sleep;
+use tracing_core::Level;
 
 use crate::batch::Batch;
 use crate::buffer::Buffer;
@@ -22,15 +23,27 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 /// … up to this, so that records arrive soon after Redis is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// What the server may ask for in one answer; it can ask again, but not silence a service by mistake.
+const LONGEST_THROTTLE: Duration = Duration::from_secs(60);
+
 /// What the server made of a batch.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It is stored, except for these records.
-    Stored { rejected: BTreeSet<usize> },
+    /// It is stored, except for these records; and what the server asks for.
+    Stored { rejected: BTreeSet<usize>, asked: Asked },
     /// It must be split.
     TooLarge,
     /// It will never be accepted.
     Rejected,
+}
+
+/// What the server asks of this layer, until its next answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The mildest level to send; none if any will do.
+    pub(crate) level: Option<Level>,
+    /// How long to send nothing.
+    pub(crate) pause: Duration,
 }
 
 pub(crate) struct Carrier {
@@ -53,6 +66,9 @@ enum Failure {
 struct Answer {
     #[serde(default)]
     rejected: Vec<Rejected>,
+    min_level: Option<String>,
+    #[serde(default)]
+    throttle_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +103,7 @@ impl Carrier {
                     let rejected = answer.rejected.iter().map(|rejected| rejected.index);
                     return Verdict::Stored {
                         rejected: rejected.collect(),
+                        asked: self.asked(&answer),
                     };
                 }
                 Err(Failure::Unanswered) => continue,
@@ -100,6 +117,21 @@ impl Carrier {
             // Redis may be another one when it is back.
             self.redis_run.take();
             failures = self.pause(failures).await;
+        }
+    }
+
+    fn asked(&self, answer: &Answer) -> Asked {
+        let level = answer.min_level.as_ref().and_then(|name| {
+            let level = name.parse();
+            if level.is_err() {
+                self.buffer
+                    .note_error(format!("the server asks for a level that is none: {name:?}"));
+            }
+            level.ok()
+        });
+        Asked {
+            level,
+            pause: Duration::from_millis(answer.throttle_ms).min(LONGEST_THROTTLE),
         }
     }
 
@@ -151,6 +183,8 @@ impl Carrier {
 
     /// Waits longer after every failure, but not once somebody flushes. Returns the number of failures in a row.
     async fn pause(&self, failures: u32) -> u32 {
+        // Whoever flushes wants to know soon whether Redis is back.
+        let failures = if self.buffer.is_flushing() { 0 } else { failures };
         let longest = SHORTEST_PAUSE
             .saturating_mul(2_u32.saturating_pow(failures))
             .min(LONGEST_PAUSE);

@@ -19,6 +19,8 @@ pub enum DropReason {
     AfterShutdown,
     /// The layer could not be set up; see [`Guard::problems`](crate::Guard::problems).
     Misconfigured,
+    /// Their call-site logged too often; see [`Builder::rate_limit`](crate::Builder::rate_limit).
+    RateLimited,
     /// The server refused them for good.
     RejectedByServer,
 }
@@ -32,6 +34,7 @@ impl DropReason {
             DropReason::Panicked => "panicked",
             DropReason::AfterShutdown => "after_shutdown",
             DropReason::Misconfigured => "misconfigured",
+            DropReason::RateLimited => "rate_limited",
             DropReason::RejectedByServer => "rejected_by_server",
         }
     }

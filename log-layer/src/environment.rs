@@ -37,13 +37,13 @@ impl<Read: Fn(&str) -> Option<String>> Environment<Read> {
         self.read(names, read).unwrap_or(default)
     }
 
-    pub(crate) fn switch(&mut self, names: &[&str]) -> bool {
+    pub(crate) fn switch(&mut self, names: &[&str], default: bool) -> bool {
         let read = |text: &str| match text.to_ascii_lowercase().as_str() {
             "1" | "true" => Some(true),
             "0" | "false" => Some(false),
             _ => None,
         };
-        self.read(names, read).unwrap_or(false)
+        self.read(names, read).unwrap_or(default)
     }
 
     /// `name=value,name=value`, as OpenTelemetry has it; values are taken as they are.

@@ -112,7 +112,7 @@ impl Fields {
     }
 
     /// Sets a field. `elsewhere` bytes of the budget are spent already.
-    fn set(
+    pub(crate) fn set(
         &mut self,
         name: &'static str,
         budget: Budget,

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tracing_core::LevelFilter;
+
 use crate::buffer::Buffer;
 use crate::dropped::DropReason;
+use crate::levels::Levels;
 use crate::reentry;
 use crate::stats::{FlushReport, Stats};
 use crate::stderr;
@@ -20,6 +23,7 @@ pub struct Guard {
     buffer: Arc<Buffer>,
     /// None once it was stopped, or if it never ran.
     shipper: Mutex<Option<JoinHandle<()>>>,
+    levels: Levels,
     flush_timeout: Duration,
     problems: Vec<String>,
 }
@@ -28,6 +32,7 @@ impl Guard {
     pub(crate) fn new(
         buffer: Arc<Buffer>,
         shipper: Option<JoinHandle<()>>,
+        levels: Levels,
         flush_timeout: Duration,
         problems: Vec<String>,
     ) -> Guard {
@@ -37,6 +42,7 @@ impl Guard {
         Guard {
             buffer,
             shipper: Mutex::new(shipper),
+            levels,
             flush_timeout,
             problems,
         }
@@ -51,6 +57,22 @@ impl Guard {
             return self.buffer.report();
         }
         self.buffer.flush(timeout)
+    }
+
+    /// [`flush`](Guard::flush) for asynchronous code that has other things to do meanwhile. It waits for as long as it
+    /// takes: wrap it in your runtime's timeout. Dropping the future ends only the waiting.
+    pub async fn flush_async(&self) -> FlushReport {
+        if reentry::on_shipper() || !self.is_running() {
+            return self.buffer.report();
+        }
+        self.buffer.flush_async().await
+    }
+
+    /// Changes the mildest level of events to ship while the program runs, as
+    /// [`Builder::level`](crate::Builder::level) did at its start. A layer that is not
+    /// [enabled](crate::Builder::enabled) stays off.
+    pub fn set_level(&self, level: impl Into<LevelFilter>) {
+        self.levels.set_user(level.into());
     }
 
     /// Refuses what is logged from now on, flushes for at most `timeout`, and stops. Later calls only report.

@@ -7,15 +7,14 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::subscriber::Interest;
-use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Event, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Filtered;
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::buffer::{Buffer, Head};
@@ -23,6 +22,8 @@ use crate::callsite;
 use crate::dropped::DropReason;
 use crate::encode;
 use crate::fields::{Budget, Collector, Fields};
+use crate::levels::Levels;
+use crate::rate::RateLimit;
 use crate::reentry::{self, Entry};
 use crate::span::SpanData;
 
@@ -51,7 +52,12 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// whatever the level of events, so that an error has its context.
 pub type LogLayer<S> = Filtered<Recorder, Levels, S>;
 
-pub(crate) fn layer<S>(buffer: Arc<Buffer>, levels: Levels, max_record_bytes: usize) -> LogLayer<S>
+pub(crate) fn layer<S>(
+    buffer: Arc<Buffer>,
+    levels: Levels,
+    max_record_bytes: usize,
+    rate_limit: Option<RateLimit>,
+) -> LogLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -60,60 +66,13 @@ where
         event_budget: Budget::new(max_record_bytes / 4 * 3),
         span_budget: Budget::new(max_record_bytes / 16),
         spans_bytes: max_record_bytes / 4 - FIXED_BYTES,
+        rate_limit,
     };
     recorder.with_filter(levels)
 }
 
 /// Room for what every record has: number, time, call-site, ids, thread, flags.
 const FIXED_BYTES: usize = 512;
-
-/// What the layer lets through.
-#[derive(Debug, Clone, Copy)]
-pub struct Levels {
-    events: LevelFilter,
-    spans: LevelFilter,
-}
-
-impl Levels {
-    pub(crate) fn from_events(events: LevelFilter) -> Levels {
-        Levels {
-            events,
-            spans: LevelFilter::INFO,
-        }
-    }
-
-    pub(crate) const OFF: Levels = Levels {
-        events: LevelFilter::OFF,
-        spans: LevelFilter::OFF,
-    };
-
-    fn admit(self, metadata: &Metadata<'_>) -> bool {
-        let limit = if metadata.is_span() {
-            self.spans
-        } else {
-            self.events
-        };
-        *metadata.level() <= limit
-    }
-}
-
-impl<S> Filter<S> for Levels {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.admit(metadata)
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.admit(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.events.max(self.spans))
-    }
-}
 
 /// The layer below its filter.
 #[derive(Debug)]
@@ -125,6 +84,7 @@ pub struct Recorder {
     span_budget: Budget,
     /// All spans around one event.
     spans_bytes: usize,
+    rate_limit: Option<RateLimit>,
 }
 
 impl<S> Layer<S> for Recorder
@@ -173,10 +133,13 @@ where
         if self.buffer.refuses(level) {
             return refuse(DropReason::Full);
         }
+        let Some(suppressed) = self.admit(event) else {
+            return refuse(DropReason::RateLimited);
+        };
         let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
         let recorded = catch_unwind(AssertUnwindSafe(|| {
             scratch.clear();
-            self.record(event, &context, &mut scratch, time);
+            self.record(event, &context, &mut scratch, time, suppressed);
         }));
         if recorded.is_err() {
             refuse(DropReason::Panicked);
@@ -197,9 +160,24 @@ impl Recorder {
         }
     }
 
+    /// Whether the call-site has not logged too often, and then how many of its records were not let through before.
+    fn admit(&self, event: &Event<'_>) -> Option<u64> {
+        let Some(limit) = &self.rate_limit else {
+            return Some(0);
+        };
+        let foreign = event.normalized_metadata();
+        limit.admit(event.metadata(), foreign.as_ref(), Instant::now())
+    }
+
     /// Encodes the event and buffers it.
-    fn record<S>(&self, event: &Event<'_>, context: &Context<'_, S>, scratch: &mut Scratch, time: SystemTime)
-    where
+    fn record<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        scratch: &mut Scratch,
+        time: SystemTime,
+        suppressed: u64,
+    ) where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let Scratch {
@@ -214,6 +192,11 @@ impl Recorder {
             budget: self.event_budget,
         });
 
+        if suppressed > 0 {
+            fields.set("suppressed", self.event_budget, message.len(), |json| {
+                json.plain(suppressed);
+            });
+        }
         let time = own_time(fields).unwrap_or(time);
         // The log crate's records share one call-site per level; the true one is in their fields.
         let mut site_bytes = 0;

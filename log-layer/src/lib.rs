@@ -23,7 +23,11 @@
 //! - **As logged.** Numbers and booleans keep their type, errors their causes; what had to be cut says so.
 //! - **No secrets.** Fields named like secrets (`password`, `token`, `authorization` …) are redacted before they leave.
 //!
-//! What it does not promise: records still in memory when the process is killed; order between threads beyond the clock.
+//! - **Last words arrive.** A panic becomes a record; the guard, `process::exit` and an abort after a panic all wait for
+//!   what is buffered, for a bounded time.
+//!
+//! What it does not promise: records still in memory when the process is killed, or ends by a signal; order between threads
+//! beyond the clock.
 //!
 //! # Traces
 //!
@@ -39,6 +43,8 @@
 mod builder;
 mod environment;
 mod layer;
+mod levels;
+mod rate;
 mod span;
 mod traceparent;
 mod fields;
@@ -52,6 +58,8 @@ mod shipper;
 mod batch;
 mod carrier;
 mod guard;
+mod exit;
+mod panic_hook;
 mod stats;
 mod stderr;
 

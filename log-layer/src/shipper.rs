@@ -22,8 +22,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::batch::{Batch, Sealer, Source};
 use crate::buffer::{Buffer, Chunk, Settled};
-use crate::carrier::{Carrier, Verdict, describe};
+use crate::carrier::{Asked, Carrier, Verdict, describe};
 use crate::dropped::DropReason;
+use crate::levels::Levels;
 use crate::reentry;
 
 /// Enough to keep the server busy while answers travel; more would only hold more memory.
@@ -31,6 +32,9 @@ const WINDOW: usize = 4;
 
 /// After this many empty ticks the shipper sleeps until it is called, so that a quiet program costs nothing.
 const QUIET_TICKS: u32 = 5;
+
+/// Longer than any program runs, short enough for the clock.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A batch that panicked this often is given up.
 const PANICS: u32 = 3;
@@ -41,6 +45,10 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 /// After how long without Redis to say so; shorter than a flush at the end of the program.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// While the server's level holds, this many times the answer's timeout is the longest time without asking whether it
+/// still does: two minutes by default. Errors may be rare, and only an answer can lift the level.
+const ASK_AGAIN: u32 = 12;
+
 /// What the shipper needs to know.
 #[derive(Debug)]
 pub(crate) struct Orders {
@@ -49,6 +57,8 @@ pub(crate) struct Orders {
     pub(crate) source: Source,
     pub(crate) linger: Duration,
     pub(crate) ack_timeout: Duration,
+    /// Whose level the server may raise.
+    pub(crate) levels: Option<Levels>,
 }
 
 /// Starts the thread. Does not wait for the network.
@@ -108,6 +118,12 @@ struct Shipper {
     /// When declarations may go out without records.
     declare_from: Instant,
     quiet_ticks: u32,
+    /// Before this the server wants nothing, unless somebody waits for it.
+    throttled_until: Instant,
+    levels: Option<Levels>,
+    /// When to ask whether the server's level still holds, and how long after an answer that is.
+    ask_from: Instant,
+    ask_after: Duration,
 }
 
 /// A batch on its way, and what became of it; none if that panicked.
@@ -130,6 +146,10 @@ impl Shipper {
             tick: Instant::now(),
             declare_from: Instant::now(),
             quiet_ticks: 0,
+            throttled_until: Instant::now(),
+            levels: orders.levels,
+            ask_from: Instant::now(),
+            ask_after: orders.ack_timeout.saturating_mul(ASK_AGAIN).min(FOR_EVER),
         }
     }
 
@@ -145,17 +165,30 @@ impl Shipper {
 
     /// Sends what is due, then waits for the next thing to happen.
     async fn step(&mut self) {
-        let due = Instant::now() >= self.tick;
-        if due {
-            self.tick = Instant::now() + self.linger;
-            self.quiet_ticks += 1;
+        let mut next = self.tick;
+        if self.throttled_until > Instant::now() && !self.buffer.is_flushing() {
+            next = self.throttled_until;
+        } else {
+            let due = Instant::now() >= self.tick;
+            if due {
+                self.tick = Instant::now() + self.linger;
+                self.quiet_ticks += 1;
+                next = self.tick;
+            }
+            self.fill_window(due);
+            self.declare_or_ask(due);
         }
-        self.fill_window(due);
-        let dozing = self.quiet_ticks > QUIET_TICKS && self.window.is_empty() && self.buffer.doze();
+        if self.quiet_ticks > QUIET_TICKS && self.window.is_empty() && self.buffer.doze() {
+            next = if self.is_asking() {
+                next.max(self.ask_from)
+            } else {
+                next + FOR_EVER
+            };
+        }
         tokio::select! {
             Some((cargo, verdict)) = self.window.next(), if !self.window.is_empty() => self.settle(cargo, verdict),
             () = self.buffer.wake.notified() => {}
-            () = sleep_until(self.tick), if !dozing => {}
+            () = sleep_until(next) => {}
         }
     }
 
@@ -190,11 +223,33 @@ impl Shipper {
             }
             self.buffer.recycle(chunk.bytes);
         }
-        // Declarations travel with records; without any, they still must arrive.
-        if self.window.is_empty() && self.buffer.has_undeclared() && Instant::now() >= self.declare_from {
+    }
+
+    /// Declarations travel with records, and so do the server's wishes; without any records, both still must arrive.
+    fn declare_or_ask(&mut self, due: bool) {
+        let now = Instant::now();
+        // Not at once: where drops go on, that would be a batch for each of them.
+        let due = due || self.buffer.is_flushing();
+        let declares = due && self.buffer.has_undeclared() && now >= self.declare_from;
+        let asks = self.is_asking() && now >= self.ask_from;
+        if self.window.is_empty() && (declares || asks) {
             let declared = self.buffer.take_undeclared();
             let batch = self.sealer.seal(&mut Chunk::default(), declared);
             self.launch(batch);
+        }
+    }
+
+    /// Whether the server's level holds.
+    fn is_asking(&self) -> bool {
+        self.levels.as_ref().is_some_and(Levels::has_server)
+    }
+
+    fn obey(&mut self, asked: Asked) {
+        let now = Instant::now();
+        self.throttled_until = now + asked.pause;
+        self.ask_from = now + self.ask_after;
+        if let Some(levels) = &self.levels {
+            levels.set_server(asked.level);
         }
     }
 
@@ -220,13 +275,15 @@ impl Shipper {
     fn settle(&mut self, cargo: Cargo, verdict: Option<Verdict>) {
         let batch = &cargo.batch;
         match verdict {
-            Some(Verdict::Stored { rejected }) => {
+            Some(Verdict::Stored { rejected, asked }) => {
                 let refused = rejected.iter().filter_map(|index| batch.heads.get(*index));
                 let mut stored = batch.heads.len() as u64;
                 for head in refused {
                     self.buffer.give_up(head, DropReason::RejectedByServer);
                     stored -= 1;
                 }
+                // First, so that whoever waits for these records finds it done.
+                self.obey(asked);
                 self.finish(batch, stored, batch.declared.total());
             }
             Some(Verdict::TooLarge) if batch.heads.len() > 1 => {

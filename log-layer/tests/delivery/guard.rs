@@ -1,5 +1,6 @@
 //! What the guard promises at the end.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use log_layer::DropReason;
@@ -73,7 +74,7 @@ fn what_is_logged_after_the_shutdown_is_counted() {
 
 #[test]
 fn a_url_that_is_none_is_a_problem_and_every_record_is_counted() {
-    let (dispatch, guard) = install(log_layer::builder("iptv").redis("not a url with hunter2"));
+    let (dispatch, guard) = install(builder("not a url with hunter2"));
     assert_eq!(guard.problems().len(), 1, "{:?}", guard.problems());
     assert!(!guard.problems()[0].contains("hunter2"));
     with_default(&dispatch, || (0..10).for_each(|_| info!("lost")));
@@ -104,4 +105,70 @@ fn an_error_and_the_first_record_after_a_pause_do_not_wait_for_the_linger() {
         (guard.stats().stored == 2).then_some(())
     });
     drop(collector);
+}
+
+#[test]
+fn a_flush_waits_for_what_came_before_it_and_not_for_what_comes_after() {
+    let redis = Place::new().start();
+    let _collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()).linger(PATIENCE));
+    with_default(&dispatch, || (0..100).for_each(|number| info!(number, "before")));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            with_default(&dispatch, || {
+                while !done.load(Ordering::Relaxed) {
+                    info!("meanwhile");
+                }
+            });
+        });
+        for _ in 0..20 {
+            let accepted = guard.stats().accepted;
+            let start = Instant::now();
+            let report = guard.flush(PATIENCE);
+            assert!(
+                report.stored + guard.stats().given_up >= accepted,
+                "{report:?} {accepted}"
+            );
+            assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn flushing_asynchronously_lets_the_runtimes_only_thread_do_other_things() {
+    let redis = Place::new().start();
+    let collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()).linger(PATIENCE));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        with_default(&dispatch, || info!("first"));
+        assert_eq!(guard.flush_async().await.stored, 1);
+        with_default(&dispatch, || info!("second"));
+        let (one, other) = tokio::join!(guard.flush_async(), guard.flush_async());
+        assert_eq!((one.stored, other.stored), (2, 2));
+    });
+    assert_eq!(collector.records().len(), 2);
+}
+
+#[test]
+fn an_asynchronous_flush_can_be_given_up_and_ends_with_the_shutdown() {
+    let (dispatch, guard) = install(builder(&Place::new().url()));
+    with_default(&dispatch, || info!("nobody listens"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let given_up = async { tokio::time::timeout(Duration::from_millis(10), guard.flush_async()).await };
+    assert!(runtime.block_on(given_up).is_err());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| runtime.block_on(guard.flush_async()));
+        guard.shutdown(Duration::from_millis(10));
+        assert_eq!(waiting.join().unwrap().still_buffered, 1);
+    });
+    assert_eq!(runtime.block_on(guard.flush_async()).still_buffered, 1);
 }

@@ -12,4 +12,5 @@ mod traces;
 mod answers;
 mod outage;
 mod pressure;
+mod control;
 mod guard;

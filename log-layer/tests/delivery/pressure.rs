@@ -106,3 +106,53 @@ fn after_a_full_buffer_was_emptied_everything_is_accepted_again() {
     assert_eq!(after.stored, before.stored + 100);
     assert_eq!(numbers(&collector), (1..=after.stored).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_call_site_beyond_its_rate_is_suppressed_and_accounted_for() {
+    const EACH: u64 = 1000;
+    let redis = Place::new().start();
+    let collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()).rate_limit(1, 3));
+    let often = |number| info!(number, "often");
+    let told = |collector: &Collector| -> u64 {
+        let records = collector.records();
+        let suppressed = records
+            .iter()
+            .filter_map(|record| record["fields"]["suppressed"].as_u64());
+        suppressed.sum()
+    };
+    with_default(&dispatch, || {
+        for number in 0..EACH {
+            often(number);
+            warn!(number, "severe");
+        }
+        // Until one passes again and says how many went before it.
+        while told(&collector) != guard.stats().dropped_total() {
+            often(EACH);
+            guard.flush(PATIENCE);
+        }
+    });
+    let stats = guard.stats();
+    let [dropped] = stats.dropped() else {
+        panic!("not one line: {stats:?}")
+    };
+    assert_eq!(
+        (dropped.level, dropped.reason),
+        (Level::INFO, DropReason::RateLimited)
+    );
+    let (severe, often): (Vec<_>, Vec<_>) = collector
+        .records()
+        .into_iter()
+        .partition(|record| record["message"] == "severe");
+    assert_eq!(severe.len() as u64, EACH);
+    assert_eq!(stats.stored, EACH + often.len() as u64);
+    let declared: u64 = batches(&collector.texts())
+        .iter()
+        .flat_map(|batch| batch["dropped"].as_array().unwrap().clone())
+        .map(|line| {
+            assert_eq!(line["reason"], "rate_limited");
+            line["count"].as_u64().unwrap()
+        })
+        .sum();
+    assert_eq!(declared, dropped.count);
+}

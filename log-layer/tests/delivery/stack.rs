@@ -21,6 +21,8 @@ pub(crate) fn builder(url: &str) -> Builder {
         .level(LevelFilter::TRACE)
         .linger(Duration::from_millis(10))
         .ack_timeout(Duration::from_millis(300))
+        // Other tests of this process panic.
+        .panic_hook(false)
 }
 
 /// A subscriber with the layer alone.

@@ -10,11 +10,13 @@
 //! - A chunk's records have the numbers from `first_seq` on, without a gap; chunks are taken in order.
 //! - `used` is the cost of everything that is not settled.
 
+mod flush;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tracing_core::{Level, Metadata};
@@ -79,8 +81,11 @@ pub(crate) struct Buffer {
     state: Mutex<State>,
     /// Bytes of everything unsettled. Changed under the lock only; read without it to refuse early.
     used: AtomicUsize,
-    /// Somebody waits for `settled`.
+    /// Tells threads and futures that wait that a batch is settled.
     settled: Condvar,
+    settled_async: Notify,
+    /// How many of them there are.
+    flushes: AtomicUsize,
     /// Calls the shipper.
     pub(crate) wake: Notify,
     /// Ends the pauses before a resend.
@@ -126,6 +131,8 @@ impl Buffer {
             state: Mutex::new(state),
             used: AtomicUsize::new(0),
             settled: Condvar::new(),
+            settled_async: Notify::new(),
+            flushes: AtomicUsize::new(0),
             wake: Notify::new(),
             hurry: Notify::new(),
             closed: AtomicBool::new(false),
@@ -186,31 +193,13 @@ impl Buffer {
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Relaxed);
         self.wake.notify_one();
-        let _state = self.lock();
-        self.settled.notify_all();
+        // Whoever has just asked is waiting by then.
+        drop(self.lock());
+        self.tell();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Relaxed)
-    }
-
-    /// Waits until everything accepted or refused so far is settled or declared, at most for `timeout`.
-    pub(crate) fn flush(&self, timeout: Duration) -> FlushReport {
-        let mut state = self.lock();
-        let ticket = state.next_seq - 1;
-        let declarable = state.declarable;
-        state.urgent = true;
-        drop(state);
-        self.wake.notify_one();
-        self.hurry.notify_waiters();
-        let pending = |state: &mut State| {
-            !self.is_stopped() && (state.settled_through() < ticket || state.declared < declarable)
-        };
-        let (state, _) = self
-            .settled
-            .wait_timeout_while(self.lock(), timeout, pending)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.report()
     }
 
     pub(crate) fn report(&self) -> FlushReport {
@@ -330,7 +319,8 @@ impl Buffer {
         state.stats.stored += settled.stored;
         state.declared += settled.declared;
         self.used.fetch_sub(settled.cost, Relaxed);
-        self.settled.notify_all();
+        drop(state);
+        self.tell();
     }
 
     /// Whether the shipper may sleep until it is called: there is nothing to do.
@@ -382,6 +372,7 @@ impl State {
             DropReason::Full
             | DropReason::Recursion
             | DropReason::Panicked
+            | DropReason::RateLimited
             | DropReason::RejectedByServer => {
                 self.undeclared.add(dropped);
                 self.declarable += dropped.count;

@@ -1,0 +1,177 @@
+//! Processes that end without dropping their guard, and panics. Each end needs a process of its own, so every test runs
+//! this binary again for itself alone.
+
+#![expect(clippy::unwrap_used, reason = "a test, and what helps it, fails by panicking")]
+
+#[path = "delivery/wait.rs"]
+mod wait;
+#[path = "delivery/redis.rs"]
+mod redis;
+#[path = "delivery/collector.rs"]
+mod collector;
+
+use std::panic::catch_unwind;
+use std::process::{Command, Output, Stdio, exit};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tracing::info;
+
+use crate::collector::Collector;
+use crate::redis::Place;
+use crate::wait::PATIENCE;
+
+/// Set in the process that ends, to where it finds Redis.
+const REDIS: &str = "LOG_LAYER_REDIS_URL";
+
+/// Runs the test of this name again, with Redis at `url`.
+fn run(test: &str, url: &str) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(REDIS, url)
+        // Longer than any test: only a flush sends what is not the first record.
+        .env("LOG_LAYER_LINGER_MS", "600000")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Runs `end` in a process of its own. Returns the records that arrived, and how it ended.
+#[track_caller]
+fn ended(test: &str, end: impl FnOnce()) -> (Vec<Value>, Output) {
+    if std::env::var(REDIS).is_ok() {
+        end();
+        unreachable!("the process has ended");
+    }
+    let redis = Place::new().start();
+    let collector = Collector::start(&redis.url());
+    let output = run(test, &redis.url());
+    (collector.records(), output)
+}
+
+fn with_message(records: &[Value], message: &str) -> usize {
+    records
+        .iter()
+        .filter(|record| record["message"].as_str().unwrap().ends_with(message))
+        .count()
+}
+
+#[test]
+fn process_exit_delivers_what_is_buffered() {
+    let (records, output) = ended("process_exit_delivers_what_is_buffered", || {
+        let _logs = log_layer::init("ends");
+        (0..500).for_each(|number| info!(number, "last words"));
+        exit(7);
+    });
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(records.len(), 500);
+}
+
+#[test]
+fn process_exit_without_redis_ends_soon_and_says_what_was_lost() {
+    const NAME: &str = "process_exit_without_redis_ends_soon_and_says_what_was_lost";
+    if std::env::var(REDIS).is_ok() {
+        let _logs = log_layer::init("ends");
+        info!("nobody listens");
+        exit(7);
+    }
+    let start = Instant::now();
+    let output = run(NAME, &Place::new().url());
+    assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+    assert_eq!(output.status.code(), Some(7));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("1 records were not delivered"), "{stderr}");
+}
+
+#[test]
+fn a_panic_is_a_record_with_its_place_and_thread_and_the_earlier_hook_still_runs() {
+    const NAME: &str = "a_panic_is_a_record_with_its_place_and_thread_and_the_earlier_hook_still_runs";
+    let (records, output) = ended(NAME, || {
+        std::panic::set_hook(Box::new(|_| {
+            // The parent reads it.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), b"the earlier hook");
+        }));
+        let logs = log_layer::init("ends");
+        let worker = thread::Builder::new().name("worker-7".to_owned());
+        let work = || panic!("the \"answer\" is {}", 42);
+        worker.spawn(work).unwrap().join().unwrap_err();
+        logs.flush(PATIENCE);
+        exit(0);
+    });
+    let [record] = &records[..] else {
+        panic!("not one record: {records:?}")
+    };
+    let message = record["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("panicked at log-layer/tests/ends.rs:"),
+        "{message}"
+    );
+    assert!(message.ends_with(": the \"answer\" is 42"), "{message}");
+    assert_eq!(record["thread"], "worker-7");
+    assert_eq!(record["callsite"]["level"], "error");
+    assert_eq!(record["callsite"]["target"], "panic");
+    assert_eq!(record["callsite"]["file"], "log-layer/tests/ends.rs");
+    assert!(record["callsite"]["line"].is_u64());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the earlier hook"));
+}
+
+#[test]
+fn a_panic_while_unwinding_aborts_after_its_records_arrived() {
+    struct Broken;
+    impl Drop for Broken {
+        fn drop(&mut self) {
+            panic!("the second");
+        }
+    }
+    const NAME: &str = "a_panic_while_unwinding_aborts_after_its_records_arrived";
+    let (records, output) = ended(NAME, || {
+        let _logs = log_layer::init("ends");
+        (0..500).for_each(|number| info!(number, "before"));
+        let _broken = Broken;
+        panic!("the first");
+    });
+    assert_eq!(output.status.code(), None, "ended by a signal");
+    for (message, count) in [("before", 500), ("the first", 1), ("the second", 1)] {
+        assert_eq!(with_message(&records, message), count, "{message}");
+    }
+    // Where nobody is there to take them, it waits in vain, and not for ever.
+    let start = Instant::now();
+    assert_eq!(run(NAME, &Place::new().url()).status.code(), None);
+    let waited = start.elapsed();
+    assert!(
+        waited >= Duration::from_secs(1) && waited < PATIENCE / 2,
+        "{waited:?}"
+    );
+}
+
+#[test]
+fn a_panic_that_is_caught_makes_nobody_wait() {
+    let (records, output) = ended("a_panic_that_is_caught_makes_nobody_wait", || {
+        // Nobody is there, so whoever waits waits for the whole second.
+        let place = Place::new();
+        let (_layer, unheard) = log_layer::builder("ends")
+            .redis(place.url())
+            .build::<tracing_subscriber::Registry>();
+        let start = Instant::now();
+        (0..60).for_each(|_| drop(catch_unwind(|| panic!("caught"))));
+        let quick = start.elapsed() < Duration::from_secs(50);
+        assert_eq!(unheard.stats().accepted, 60);
+        exit(if quick { 7 } else { 8 });
+    });
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(records.len(), 0);
+}
+
+#[test]
+fn without_the_hook_a_panic_is_no_record() {
+    let (records, output) = ended("without_the_hook_a_panic_is_no_record", || {
+        let (_layer, logs) = log_layer::builder("ends")
+            .panic_hook(false)
+            .build::<tracing_subscriber::Registry>();
+        drop(catch_unwind(|| panic!("caught")));
+        exit(if logs.stats().accepted == 0 { 7 } else { 8 });
+    });
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(records.len(), 0);
+}
