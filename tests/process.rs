@@ -106,6 +106,25 @@ async fn append_later(redis: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_is_ready_only_while_records_can_arrive() {
+    let mut stack = Stack::start().await;
+    let until_status = async |stack: &Stack, expected: u16| {
+        let what = format!("readiness {expected}");
+        until(&what, async || match stack.ask("/readyz", &[]).await.0 {
+            status if status == expected => Ok(()),
+            other => Err(other.to_string()),
+        })
+        .await;
+    };
+    until_status(&stack, 200).await;
+    stack.redis.kill().await;
+    until_status(&stack, 503).await;
+    assert_eq!(stack.ask("/livez", &[]).await.0, 200);
+    stack.redis.run().await;
+    until_status(&stack, 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn both_signals_end_it_in_order_and_what_was_acknowledged_stays() {
     let mut stack = Stack::start().await;
     for (signal, word) in [(Signal::INT, "interrupted"), (Signal::TERM, "terminated")] {

@@ -18,7 +18,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use broker::Broker;
@@ -57,8 +56,7 @@ pub async fn run(
     let server = ingest::server(&config.queue, broker.url(), store.clone(), searcher.clone())
         .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
     let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
-    let (ready_sender, ingest_ready) = watch::channel(false);
-    let ready = server.ready();
+    let ingest_ready = server.connected();
     let mut ingest = tokio::spawn(server.run(stop_ingest.clone()));
     let mut http = tokio::spawn(http::serve(
         listener,
@@ -76,18 +74,12 @@ pub async fn run(
         redis_origin: broker.origin(),
     });
 
-    let announce = async {
-        // Nobody may be listening yet, and that is fine: the value stays.
-        let _ = ready_sender.send(ready.await);
-        std::future::pending::<()>().await;
-    };
     let outcome = tokio::select! {
         () = stop => Ok(()),
         why = store.failed() => Err(anyhow::anyhow!("the store has stopped: {why}")),
         ended = &mut ingest => Err(early("the RPC side", ended.map(|report| report.map(drop)))),
         ended = &mut http => Err(early("the HTTP side", ended)),
         () = broker.supervise() => unreachable!("supervision has no end"),
-        () = announce => unreachable!("announcing has no end"),
     };
 
     stop_http.cancel();

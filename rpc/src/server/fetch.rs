@@ -63,6 +63,7 @@ impl Fetch {
             let Err(error) = self.serve_connection(&mut backoff).await else {
                 continue;
             };
+            self.ready.send_replace(false);
             self.service.worker.forget_fetch_connection();
             refusals = if is_refusal(&error) { refusals + 1 } else { 0 };
             if refusals >= REFUSALS {

@@ -104,6 +104,11 @@ impl Server {
         async move { ready.wait_for(|ready| *ready).await.is_ok() }
     }
 
+    /// Whether the server takes requests now: not before it is registered, and not while Redis is away.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
     /// Serves until `stop`. Then it takes nothing more, gives back what arrives late, lets the running handlers
     /// finish within the drain timeout, gives back the requests of those that do not, and removes its traces from
     /// Redis. Redis going away never ends it.
