@@ -60,7 +60,7 @@ pub struct QueryOptions {
 /// What to write.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server export 'trace:9f3c…' > incident.ndjson\n  log-server export level:error --from -7d --format csv > errors.csv"
+    after_help = "Examples:\n  log-server export 'trace:9f3c*' > incident.ndjson\n  log-server export level:error --from -7d --format csv > errors.csv"
 )]
 pub struct ExportOptions {
     /// The query; empty finds everything
