@@ -63,13 +63,44 @@ impl<'a> Scanner<'a> {
 
     /// Enters the object that comes next, up to its first value. `None` if it is empty, and then it is left again.
     pub(crate) fn first_name(&mut self) -> Result<Option<Literal<'a>>, Stop> {
-        self.first(b'{', b'}')?.then(|| self.name()).transpose()
+        self.first_entry()?.then(|| self.name()).transpose()
     }
 
     /// Goes on in an object after a value; `None` if that was the last one.
     #[inline]
     pub(crate) fn next_name(&mut self) -> Result<Option<Literal<'a>>, Stop> {
-        self.next(b'}')?.then(|| self.name()).transpose()
+        self.next_entry()?.then(|| self.name()).transpose()
+    }
+
+    /// Enters the object that comes next, up to its first name. False if it is empty, and then it is left again.
+    pub(crate) fn first_entry(&mut self) -> Result<bool, Stop> {
+        self.first(b'{', b'}')
+    }
+
+    /// Goes on in an object after a value, up to the next name; false if that was the last one.
+    #[inline]
+    pub(crate) fn next_entry(&mut self) -> Result<bool, Stop> {
+        self.next(b'}')
+    }
+
+    /// The name that comes next, up to its value.
+    #[inline]
+    pub(crate) fn name(&mut self) -> Result<Literal<'a>, Stop> {
+        let name = self.string()?;
+        self.take(b':')?;
+        Ok(name)
+    }
+
+    /// Passes over the name that comes next if it stands there exactly like this, with its quotes; says whether it did.
+    #[inline]
+    pub(crate) fn name_is(&mut self, quoted: &str) -> Result<bool, Stop> {
+        let place = self.place();
+        let same = self.text.as_bytes()[place..].starts_with(quoted.as_bytes());
+        if same {
+            self.at += quoted.len();
+            self.take(b':')?;
+        }
+        Ok(same)
     }
 
     /// Enters the list that comes next. False if it is empty, and then it is left again.
@@ -106,15 +137,9 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn name(&mut self) -> Result<Literal<'a>, Stop> {
-        let name = self.string()?;
-        self.take(b':')?;
-        Ok(name)
-    }
-
-    #[inline]
     fn take(&mut self, byte: u8) -> Result<(), Stop> {
-        if self.peek() != Some(byte) {
+        // Mostly it stands right here.
+        if self.text.as_bytes().get(self.at) != Some(&byte) && self.peek() != Some(byte) {
             return Err(Stop::Syntax);
         }
         self.at += 1;

@@ -7,21 +7,19 @@ use super::{Scanner, Stop};
 pub(crate) struct Number<'a> {
     /// As it stands.
     pub(crate) text: &'a str,
-    /// All digits as one integer, before and after the point; wrong if they are more than [`Number::EXACT_DIGITS`].
+    /// All digits before an exponent as one integer.
     digits: u64,
-    negative: bool,
-    /// How many digits.
-    count: usize,
     /// How many of them stand after the point.
     places: usize,
+    negative: bool,
     /// Neither a point nor an exponent.
     whole: bool,
-    /// Whether there is an exponent.
-    scaled: bool,
+    /// Nothing but `digits` and `places` makes the number: there is no exponent, and all digits found room.
+    complete: bool,
 }
 
 /// Powers of ten, each exact; one digit at least stands before the point.
-const POWERS: [f64; Number::EXACT_DIGITS] = [
+const POWERS: [f64; Number::DIGITS] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
 ];
 
@@ -32,17 +30,35 @@ impl<'a> Scanner<'a> {
         let bytes = text.as_bytes();
         let negative = bytes.first() == Some(&b'-');
         let first = usize::from(negative);
-        let (mut digits, mut end) = sum_digits(bytes, first, 0)?;
-        let mut count = end - first;
+        let (digits, end) = sum_digits(bytes, first, 0)?;
+        let count = end - first;
         if count > 1 && bytes[first] == b'0' {
             return Err(Stop::Syntax);
         }
-        let mut places = 0;
+        let integer = Number {
+            text: &text[..end],
+            digits,
+            places: 0,
+            negative,
+            whole: true,
+            complete: count <= Number::DIGITS,
+        };
+        if let Some(b'.' | b'e' | b'E') = bytes.get(end) {
+            return self.fraction(text, integer, count);
+        }
+        self.at += end;
+        Ok(integer)
+    }
+
+    /// The number that begins with `integer`, a whole part of `count` digits.
+    #[inline(never)]
+    fn fraction(&mut self, text: &'a str, integer: Number<'a>, count: usize) -> Result<Number<'a>, Stop> {
+        let bytes = text.as_bytes();
+        let (mut digits, mut places, mut end) = (integer.digits, 0, integer.text.len());
         if bytes.get(end) == Some(&b'.') {
             let point = end + 1;
             (digits, end) = sum_digits(bytes, point, digits)?;
             places = end - point;
-            count += places;
         }
         let scaled = matches!(bytes.get(end), Some(b'e' | b'E'));
         if scaled {
@@ -53,11 +69,10 @@ impl<'a> Scanner<'a> {
         Ok(Number {
             text: &text[..end],
             digits,
-            negative,
-            count,
             places,
-            whole: places == 0 && !scaled,
-            scaled,
+            whole: false,
+            complete: count + places <= Number::DIGITS && !scaled,
+            ..integer
         })
     }
 }
@@ -83,7 +98,7 @@ fn sum_digits(bytes: &[u8], at: usize, mut sum: u64) -> Result<(u64, usize), Sto
 
 impl Number<'_> {
     /// As many digits as a `u64` holds whatever they are.
-    const EXACT_DIGITS: usize = 19;
+    const DIGITS: usize = 19;
 
     /// Whether it is written without a fraction and an exponent. `-0` is not: only a float has a negative zero.
     pub(crate) fn is_integer(&self) -> bool {
@@ -97,9 +112,7 @@ impl Number<'_> {
             return None;
         }
         match i64::try_from(self.digits) {
-            Ok(number) if self.count <= Self::EXACT_DIGITS => {
-                Some(if self.negative { -number } else { number })
-            }
+            Ok(number) if self.complete => Some(if self.negative { -number } else { number }),
             _ => self.text.parse().ok(),
         }
     }
@@ -110,7 +123,7 @@ impl Number<'_> {
         if !self.is_integer() || self.negative {
             return None;
         }
-        if self.count <= Self::EXACT_DIGITS {
+        if self.complete {
             return Some(self.digits);
         }
         self.text.parse().ok()
@@ -124,7 +137,7 @@ impl Number<'_> {
     #[inline]
     pub(crate) fn as_f64(&self) -> f64 {
         // Both operands are exact, so one division rounds once, to the nearest. (Clinger's fast path.)
-        if self.count <= Self::EXACT_DIGITS && self.digits < 1 << f64::MANTISSA_DIGITS && !self.scaled {
+        if self.complete && self.digits < 1 << f64::MANTISSA_DIGITS {
             let number = self.digits as f64 / POWERS[self.places];
             return if self.negative { -number } else { number };
         }

@@ -20,11 +20,22 @@ impl<'a> Scanner<'a> {
     pub(crate) fn string(&mut self) -> Result<Literal<'a>, Stop> {
         self.take(b'"')?;
         let rest = &self.text[self.at..];
+        let end = plain_length(rest.as_bytes());
+        if rest.as_bytes().get(end) != Some(&b'"') {
+            return self.escaped_string(rest, end);
+        }
+        self.at += end + 1;
+        Ok(Literal {
+            raw: &rest[..end],
+            escaped: false,
+        })
+    }
+
+    /// The rest of a string that does not end at `end`. Apart, to keep the way of most strings short.
+    #[inline(never)]
+    fn escaped_string(&mut self, rest: &'a str, mut end: usize) -> Result<Literal<'a>, Stop> {
         let bytes = rest.as_bytes();
-        let mut end = plain_length(bytes);
-        let mut escaped = false;
         while bytes.get(end) == Some(&b'\\') {
-            escaped = true;
             end += escape_length(&bytes[end..]).ok_or(Stop::Syntax)?;
             end += plain_length(&bytes[end..]);
         }
@@ -34,7 +45,7 @@ impl<'a> Scanner<'a> {
         self.at += end + 1;
         Ok(Literal {
             raw: &rest[..end],
-            escaped,
+            escaped: true,
         })
     }
 }

@@ -10,6 +10,7 @@ mod batch;
 mod source;
 mod callsites;
 mod record;
+mod name;
 mod cut;
 mod time;
 mod value;
@@ -18,6 +19,7 @@ pub(crate) use batch::read;
 
 use std::borrow::Cow;
 
+use self::name::Habit;
 use crate::flags::{Flag, Flags};
 use crate::json::{Literal, Number, Scanner, Stop};
 use crate::record::Span;
@@ -32,6 +34,8 @@ struct Reader<'a> {
     open_fields: Fields,
     /// The spans of the record that is being read, for the same reason.
     open_spans: Vec<Span>,
+    /// The order of names in the records so far.
+    habit: Habit,
 }
 
 /// A value of any kind.
@@ -48,6 +52,7 @@ impl<'a> Reader<'a> {
             json: Scanner::new(text),
             open_fields: Fields::new(),
             open_spans: Vec::new(),
+            habit: Habit::new(),
         }
     }
 
@@ -157,7 +162,10 @@ impl Seen {
     #[inline]
     fn once(&mut self, number: u32, name: &str, place: usize) -> Result<(), Stop> {
         if self.0 & 1 << number != 0 {
-            return Err(Stop::shape(format!("duplicate field `{name}`"), place));
+            return Err(Stop::shape(
+                format!("duplicate field `{}`", name.trim_matches('"')),
+                place,
+            ));
         }
         self.0 |= 1 << number;
         Ok(())

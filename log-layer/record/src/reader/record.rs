@@ -2,6 +2,7 @@
 
 use super::callsites::CallSites;
 use super::cut::cut;
+use super::name::Name;
 use super::{Part, Reader, Seen};
 use crate::flags::{Flag, Flags};
 use crate::json::Stop;
@@ -51,17 +52,27 @@ impl<'a> Reader<'a> {
         let start = self.json.place();
         let mut parts = Parts::default();
         let mut seen = Seen::default();
-        let mut next = self.json.first_name()?;
-        while let Some(name) = next {
-            let name = self.exact(name)?;
-            match self.known_part(&name, &mut parts, arrived)? {
-                Some(number) => seen.once(number, &name, self.json.place())?,
+        let mut last = None;
+        let mut more = self.json.first_entry()?;
+        while more {
+            let expected = self.habit.after(last);
+            let found = if self.json.name_is(expected.quoted())? {
+                Some(expected)
+            } else {
+                self.unexpected_name(last)?
+            };
+            match found {
+                Some(name) => {
+                    seen.once(name as u32, name.quoted(), self.json.place())?;
+                    self.part_named(name, &mut parts, arrived)?;
+                    last = found;
+                }
                 // Unknown keys are kept out but never rejected.
                 None => {
                     self.json.skip()?;
                 }
             }
-            next = self.json.next_name()?;
+            more = self.json.next_entry()?;
         }
         let length = self.json.since(start).len();
         let mut record = self.together(parts, callsites, arrived)?;
@@ -72,81 +83,51 @@ impl<'a> Reader<'a> {
         Ok(record)
     }
 
-    /// Reads the value of that name, if it is one of a record's, and says which one.
+    /// The name that comes next after `last`, if it is one of a record's.
+    fn unexpected_name(&mut self, last: Option<Name>) -> Result<Option<Name>, Stop> {
+        let name = self.json.name()?;
+        let found = Name::of(&self.exact(name)?);
+        if let Some(name) = found {
+            self.habit.learn(last, name);
+        }
+        Ok(found)
+    }
+
+    /// Reads the value of that name.
     #[inline]
-    fn known_part(
-        &mut self,
-        name: &str,
-        parts: &mut Parts<'a>,
-        arrived: Timestamp,
-    ) -> Result<Option<u32>, Stop> {
-        let number = match name.as_bytes() {
-            b"ts" => {
-                parts.time = self.time(arrived, &mut parts.flags)?;
-                0
-            }
-            b"seq" => {
+    fn part_named(&mut self, name: Name, parts: &mut Parts<'a>, arrived: Timestamp) -> Result<(), Stop> {
+        match name {
+            Name::Seq => {
                 parts.seq =
                     self.optional_number("`seq` is not an unsigned integer", |number| number.as_u64())?;
-                1
             }
-            b"callsite" => {
+            Name::Ts => parts.time = self.time(arrived, &mut parts.flags)?,
+            Name::Callsite => {
                 let what = "`callsite` is not the number of a call-site";
                 parts.callsite =
                     self.optional_number(what, |number| usize::try_from(number.as_u64()?).ok())?;
-                2
             }
-            b"message" => {
+            Name::Message => {
                 let message = self.optional_part()?;
                 parts.message = message.map(|part| part.text(&mut parts.flags).into_owned());
-                3
             }
-            b"fields" => {
+            Name::Fields => {
                 if !self.json.null()? {
                     self.expect(b'{', "`fields` is not an object")?;
                     parts.fields = self.fields(0, &mut parts.flags)?;
                 }
-                4
             }
-            b"spans" => {
-                parts.spans = self.spans(&mut parts.flags)?;
-                5
-            }
-            b"trace_id" => {
-                parts.trace_id = self.label(&mut parts.flags)?;
-                6
-            }
-            b"span_id" => {
-                parts.span_id = self.label(&mut parts.flags)?;
-                7
-            }
-            b"thread" => {
-                parts.thread = self.label(&mut parts.flags)?;
-                8
-            }
-            b"level" => {
-                parts.level = self.level()?;
-                9
-            }
-            b"target" => {
-                parts.target = self.optional_part()?;
-                10
-            }
-            b"file" => {
-                parts.file = self.optional_part()?;
-                11
-            }
-            b"line" => {
-                parts.line = self.line()?;
-                12
-            }
-            b"flags" => {
-                self.flags(&mut parts.flags)?;
-                13
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(number))
+            Name::Spans => parts.spans = self.spans(&mut parts.flags)?,
+            Name::TraceId => parts.trace_id = self.label(&mut parts.flags)?,
+            Name::SpanId => parts.span_id = self.label(&mut parts.flags)?,
+            Name::Thread => parts.thread = self.label(&mut parts.flags)?,
+            Name::Flags => self.flags(&mut parts.flags)?,
+            Name::Level => parts.level = self.level()?,
+            Name::Target => parts.target = self.optional_part()?,
+            Name::File => parts.file = self.optional_part()?,
+            Name::Line => parts.line = self.line()?,
+        }
+        Ok(())
     }
 
     fn together(
