@@ -41,6 +41,7 @@
 //! `encode`, then `buffer`, then `shipper` → `batch` → `carrier`.
 
 mod builder;
+mod settings;
 mod environment;
 mod layer;
 mod levels;
