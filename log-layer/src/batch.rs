@@ -13,6 +13,7 @@ use tracing_core::callsite::Identifier;
 use crate::buffer::{Chunk, Head};
 use crate::callsite;
 use crate::dropped::Tally;
+use crate::packed::Unpacker;
 
 /// Who sends.
 #[derive(Debug, serde::Serialize)]
@@ -50,6 +51,7 @@ pub(crate) struct Batch {
 pub(crate) struct Sealer {
     source: String,
     next_no: u64,
+    unpacker: Unpacker,
 }
 
 impl Sealer {
@@ -57,6 +59,7 @@ impl Sealer {
         Sealer {
             source: serde_json::to_string(source).expect("text serialises"),
             next_no: 1,
+            unpacker: Unpacker::default(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Sealer {
             }
             let ts = nanoseconds(head.time);
             write!(records, "{{\"seq\":{seq},\"ts\":{ts},\"callsite\":{callsite}").expect(VEC);
-            records.extend_from_slice(body);
+            self.unpacker.write(&mut records, head, body, chunk.record_bytes);
             records.push(b'}');
             ends.push(records.len());
         }
