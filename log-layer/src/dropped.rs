@@ -25,6 +25,8 @@ pub enum DropReason {
     RateLimited,
     /// The server refused them for good.
     RejectedByServer,
+    /// The disk did not give back what was spooled; see [`Builder::spool`](crate::Builder::spool).
+    SpoolDamaged,
 }
 
 impl DropReason {
@@ -38,6 +40,7 @@ impl DropReason {
             DropReason::Misconfigured => "misconfigured",
             DropReason::RateLimited => "rate_limited",
             DropReason::RejectedByServer => "rejected_by_server",
+            DropReason::SpoolDamaged => "spool_damaged",
         }
     }
 }
@@ -110,6 +113,14 @@ impl Tally {
             }
             None => self.0.push(dropped.clone()),
         }
+    }
+
+    /// The same records, dropped for that reason.
+    pub(crate) fn because(&self, reason: DropReason) -> impl Iterator<Item = Dropped> {
+        self.0.iter().map(move |dropped| Dropped {
+            reason,
+            ..dropped.clone()
+        })
     }
 
     pub(crate) fn lines(&self) -> &[Dropped] {

@@ -75,10 +75,11 @@ impl Guard {
         self.levels.set_user(level.into());
     }
 
-    /// Refuses what is logged from now on, flushes for at most `timeout`, and stops. Later calls only report.
+    /// Refuses what is logged from now on, flushes for at most `timeout`, puts on disk what is not delivered by then, if
+    /// there is a [`spool`](crate::Builder::spool), and stops. Later calls only report.
     pub fn shutdown(&self, timeout: Duration) -> FlushReport {
         self.buffer.close(DropReason::AfterShutdown);
-        let report = self.flush(timeout);
+        self.flush(timeout);
         self.buffer.stop();
         if let Some(shipper) = self.shipper.lock().unwrap_or_else(PoisonError::into_inner).take()
             && !reentry::on_shipper()
@@ -86,7 +87,7 @@ impl Guard {
             // A panic that ended it was printed by the panic hook, and what it left is in the report.
             let _ = shipper.join();
         }
-        report
+        self.buffer.report()
     }
 
     /// Counts since the layer was built.

@@ -4,6 +4,7 @@
 //! what the settings are for.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_core::LevelFilter;
@@ -27,6 +28,9 @@ pub(crate) struct Settings {
     pub(crate) linger: Duration,
     pub(crate) ack_timeout: Duration,
     pub(crate) flush_timeout: Duration,
+    pub(crate) spool: Option<PathBuf>,
+    pub(crate) spool_bytes: u64,
+    pub(crate) write_ahead: bool,
     pub(crate) rate: Rate,
     pub(crate) panic_hook: bool,
     pub(crate) server_level: bool,
@@ -57,6 +61,9 @@ impl Settings {
                 ACK_TIMEOUT,
             ),
             flush_timeout: env.milliseconds(&["LOG_LAYER_FLUSH_TIMEOUT_MS"], FLUSH_TIMEOUT),
+            spool: env.text("LOG_LAYER_SPOOL").map(PathBuf::from),
+            spool_bytes: env.setting(&["LOG_LAYER_SPOOL_BYTES"], SPOOL_BYTES),
+            write_ahead: env.switch(&["LOG_LAYER_WRITE_AHEAD"], false),
             rate: env.setting(&["LOG_LAYER_RATE"], Rate::OFF),
             panic_hook: env.switch(&["LOG_LAYER_PANIC_HOOK"], true),
             server_level: env.switch(&["LOG_LAYER_SERVER_LEVEL"], true),
@@ -85,6 +92,9 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Orchestrators give a process 10 seconds or more to end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Ten minutes of 1,500 records a second; a service's share of a disk, not all of it.
+const SPOOL_BYTES: u64 = 256 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +122,9 @@ mod tests {
             ("LOG_LAYER_ACK_TIMEOUT_MS", "9"),
             ("OTEL_BLRP_EXPORT_TIMEOUT", "10"),
             ("LOG_LAYER_FLUSH_TIMEOUT_MS", "11"),
+            ("LOG_LAYER_SPOOL", "/var/spool/logs"),
+            ("LOG_LAYER_SPOOL_BYTES", "14"),
+            ("LOG_LAYER_WRITE_AHEAD", "true"),
             ("LOG_LAYER_RATE", "12/13"),
             ("LOG_LAYER_PANIC_HOOK", "false"),
             ("LOG_LAYER_SERVER_LEVEL", "0"),
@@ -136,6 +149,8 @@ mod tests {
         // Our own name wins over the general one.
         assert_eq!(settings.ack_timeout, Duration::from_millis(9));
         assert_eq!(settings.flush_timeout, Duration::from_millis(11));
+        assert_eq!(settings.spool, Some(PathBuf::from("/var/spool/logs")));
+        assert_eq!((settings.spool_bytes, settings.write_ahead), (14, true));
         assert_eq!((settings.rate.per_second, settings.rate.burst), (12, 13));
         assert!(!settings.panic_hook);
         assert!(!settings.server_level);

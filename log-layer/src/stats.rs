@@ -10,8 +10,8 @@ use crate::dropped::{Dropped, Tally};
 
 /// Counts since the layer was built.
 ///
-/// Every record is in exactly one of three places: stored, dropped, or on its way, and those are
-/// `accepted - stored - given_up`.
+/// Every record is in exactly one of four places: stored, dropped, on disk (`spooled`), or in memory, and those are
+/// `accepted - stored - given_up - spooled`.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -21,6 +21,10 @@ pub struct Stats {
     pub stored: u64,
     /// Accepted records that were given up later; they are counted in [`dropped`](Stats::dropped) as well.
     pub given_up: u64,
+    /// Records on disk alone, which the server does not have yet; see [`Builder::spool`](crate::Builder::spool).
+    pub spooled: u64,
+    /// Records that earlier runs of the service left on disk and that the server has now.
+    pub adopted: u64,
     /// Batches that were sent again because the first sending may have been lost.
     pub resent: u64,
     /// Bytes of buffered and unacknowledged records.
@@ -61,7 +65,10 @@ impl Stats {
 pub struct FlushReport {
     /// Records the server has acknowledged as stored.
     pub stored: u64,
-    /// Records that are neither stored nor given up; more may have been logged since the flush began.
+    /// Records on disk, which this process or the next one of the service will deliver.
+    pub spooled: u64,
+    /// Records that are in memory only: neither stored, given up nor spooled. More may have been logged since the flush
+    /// began.
     pub still_buffered: u64,
     /// Records that will not be delivered.
     pub dropped: u64,

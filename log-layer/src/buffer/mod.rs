@@ -25,7 +25,7 @@ use std::time::SystemTime;
 
 use tracing_core::{Level, Metadata};
 
-use crate::dropped::{DropReason, Dropped};
+use crate::dropped::DropReason;
 use crate::stats::{FlushReport, Stats};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Notify, PoisonError};
 use segment::Segment;
@@ -230,8 +230,8 @@ impl Buffer {
         let is_full = state.is_full(&self.limits);
         drop(state);
         // At once, and no more than was set aside.
-        open.bytes
-            .reserve_exact(reserved.saturating_sub(open.bytes.capacity()));
+        open.bytes.reserve_exact(reserved);
+        open.heads.reserve(reserved / USUAL_COST);
         Some(is_full)
     }
 
@@ -248,15 +248,5 @@ impl Buffer {
             state.hand_over(open, &self.limits, &self.reserved);
             state.count_refused(&mut place.refused);
         }
-    }
-}
-
-/// Counts what is dropped behind the shards.
-impl Buffer {
-    /// Counts accepted records that will not be delivered after all.
-    pub(crate) fn give_up(&self, head: &Head, reason: DropReason) {
-        let mut state = self.lock();
-        state.stats.given_up += 1;
-        state.count(&Dropped::one(*head.metadata.level(), reason, head.time));
     }
 }

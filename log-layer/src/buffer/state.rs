@@ -141,7 +141,8 @@ impl State {
             | DropReason::Recursion
             | DropReason::Panicked
             | DropReason::RateLimited
-            | DropReason::RejectedByServer => {
+            | DropReason::RejectedByServer
+            | DropReason::SpoolDamaged => {
                 self.undeclared.add(dropped);
                 self.declarable += dropped.count;
             }
@@ -164,7 +165,11 @@ impl State {
     pub(super) fn report(&self) -> FlushReport {
         FlushReport {
             stored: self.stats.stored,
-            still_buffered: self.stats.accepted - self.stats.stored - self.stats.given_up,
+            spooled: self.stats.spooled,
+            still_buffered: self.stats.accepted
+                - self.stats.stored
+                - self.stats.given_up
+                - self.stats.spooled,
             dropped: self.stats.dropped.total(),
         }
     }

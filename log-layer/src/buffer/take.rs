@@ -4,14 +4,17 @@ use std::mem;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::{Buffer, Chunk};
-use crate::dropped::Tally;
+use crate::dropped::{Dropped, Tally};
 
 /// The end of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Settled {
-    pub(crate) first_seq: u64,
+pub(crate) struct Settled<'a> {
+    /// Of each chunk that went into it.
+    pub(crate) first_seqs: &'a [u64],
     /// Records the server has.
     pub(crate) stored: u64,
+    /// Records that were counted as spooled.
+    pub(crate) spooled: u64,
     /// Dropped records whose declaration the server has.
     pub(crate) declared: u64,
     pub(crate) cost: usize,
@@ -49,6 +52,35 @@ impl Buffer {
         }
     }
 
+    /// Counts accepted records that will not be delivered after all.
+    pub(crate) fn give_up(&self, dropped: &Dropped) {
+        let mut state = self.lock();
+        state.stats.given_up += dropped.count;
+        state.count(dropped);
+    }
+
+    /// Counts records of an earlier run that will not be delivered after all; its own counts are gone with it.
+    pub(crate) fn give_up_for_another(&self, dropped: &Dropped) {
+        self.lock().count(dropped);
+    }
+
+    /// Records went to disk, which takes them off the buffer's bytes; they are settled later.
+    pub(crate) fn spool(&self, records: u64, cost: usize) {
+        self.lock().stats.spooled += records;
+        self.reserved.release(cost);
+    }
+
+    /// Records of an earlier run were stored.
+    pub(crate) fn count_adopted(&self, records: u64) {
+        self.lock().stats.adopted += records;
+    }
+
+    /// Whether so much is buffered that what comes next should go to disk, if there is one: well before anything is
+    /// refused.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.reserved.used() >= self.limits.buffer_bytes / 8 * 3
+    }
+
     /// What must be declared in the next batch.
     pub(crate) fn take_undeclared(&self) -> Tally {
         self.gather();
@@ -74,10 +106,13 @@ impl Buffer {
     }
 
     /// A batch's records are stored, or given up and counted.
-    pub(crate) fn settle(&self, settled: Settled) {
+    pub(crate) fn settle(&self, settled: Settled<'_>) {
         let mut state = self.lock();
-        state.in_flight.remove(&settled.first_seq);
+        for first_seq in settled.first_seqs {
+            state.in_flight.remove(first_seq);
+        }
         state.stats.stored += settled.stored;
+        state.stats.spooled -= settled.spooled;
         state.declared += settled.declared;
         self.reserved.release(settled.cost);
         drop(state);

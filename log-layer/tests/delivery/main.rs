@@ -11,6 +11,7 @@ mod spans;
 mod traces;
 mod answers;
 mod outage;
+mod spool;
 mod pressure;
 mod control;
 mod guard;
