@@ -4,8 +4,9 @@
 //! and its dictionary of call-sites. Knows nothing of Redis or disks.
 
 mod sealed;
+mod source;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::SystemTime;
 
@@ -16,19 +17,7 @@ use crate::callsite;
 use crate::dropped::{DropReason, Dropped, Tally};
 use crate::spool::Part;
 
-/// Who sends.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Source {
-    pub(crate) service: String,
-    pub(crate) instance: String,
-    /// This run of the process: random, new at every start.
-    pub(crate) boot: String,
-    pub(crate) host: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) version: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) attrs: BTreeMap<String, String>,
-}
+pub(crate) use source::Identity;
 
 /// Records on their way to the server.
 #[derive(Debug)]
