@@ -65,7 +65,7 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    /// `source` is the JSON of a [`Source`].
+    /// `source` is the JSON of who sends.
     pub(crate) fn new(source: String) -> Sealer {
         Sealer { source, next_no: 1 }
     }
