@@ -7,9 +7,9 @@ use std::time::Duration;
 use tracing_core::{LevelFilter, Subscriber};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::batch::Source;
+use crate::batch::Identity;
 use crate::buffer::{Buffer, Limits};
-use crate::dropped::DropReason;
+use crate::delivery::Delivery;
 use crate::exit;
 use crate::guard::Guard;
 use crate::layer::{self, LogLayer};
@@ -17,9 +17,9 @@ use crate::levels::Levels;
 use crate::panic_hook;
 use crate::rate::{Rate, RateLimit};
 use crate::settings::{MAX_RECORD_BYTES, Settings};
-use crate::shipper::{self, Orders};
+use crate::shipper::Orders;
+use crate::signals;
 use crate::spool::SpoolOrders;
-use crate::traceparent::system_random;
 
 /// What the server takes in one batch, with room for its dictionary.
 const SERVER_BATCH_BYTES: usize = 3 << 20;
@@ -48,6 +48,7 @@ const SERVER_BATCH_RECORDS: usize = 5000;
 /// | [`write_ahead`](Builder::write_ahead) | `LOG_LAYER_WRITE_AHEAD` | off |
 /// | [`rate_limit`](Builder::rate_limit) | `LOG_LAYER_RATE`: `per_second` or `per_second/burst` | off |
 /// | [`panic_hook`](Builder::panic_hook) | `LOG_LAYER_PANIC_HOOK` | on |
+/// | [`signals`](Builder::signals) | `LOG_LAYER_SIGNALS` | off |
 /// | [`server_level`](Builder::server_level) | `LOG_LAYER_SERVER_LEVEL` | on |
 /// | [`enabled`](Builder::enabled) | `LOG_LAYER_DISABLED`, `OTEL_SDK_DISABLED` | on |
 ///
@@ -188,6 +189,15 @@ impl Builder {
         self
     }
 
+    /// Whether `SIGTERM` and `SIGINT` wait for what is buffered, for at most the
+    /// [flush timeout](Builder::flush_timeout), before they end the process as they would have. For programs that do not
+    /// handle these signals themselves: a signal that has a handler by now, or is ignored, is left alone, and a handler
+    /// that is installed later runs while this one is about to end the process.
+    pub fn signals(mut self, wait: bool) -> Self {
+        self.settings.signals = wait;
+        self
+    }
+
     /// Whether the log server may raise the level for as long as it needs, for example while it has too much to do. It can
     /// neither lower it below [`level`](Builder::level) nor raise it above `ERROR`. Its wish for a pause between batches
     /// is heeded in any case, for at most a minute; a flush does not wait for that.
@@ -208,7 +218,8 @@ impl Builder {
     /// as dropped, and [`Guard::problems`] says why.
     ///
     /// From here on, calls made through [`rpc`] inside a span carry that span's trace, and a process that calls
-    /// [`exit`](std::process::exit) waits up to a second for its last records.
+    /// [`exit`](std::process::exit) waits up to a second for its last records. A child that the process forks is a run of
+    /// its own: it sends what it logs itself, and starts to when it does.
     pub fn build<S>(mut self) -> (LogLayer<S>, Guard)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -225,55 +236,44 @@ impl Builder {
             batch_records: self.settings.batch_records.clamp(1, SERVER_BATCH_RECORDS),
             record_bytes: max_record_bytes,
         };
-        let buffer = Arc::new(Buffer::new(limits));
         let levels = if self.settings.enabled {
             Levels::from_events(self.settings.level)
         } else {
             Levels::OFF
         };
         let rate_limit = (self.settings.rate.per_second > 0).then(|| RateLimit::new(self.settings.rate));
-        let layer = layer::layer(buffer.clone(), levels.clone(), max_record_bytes, rate_limit);
         let mut problems = std::mem::take(&mut self.problems);
-        let flush_timeout = self.settings.flush_timeout;
-        let shipper = if self.settings.enabled {
+        let settings = self.settings.clone();
+        let orders = settings.enabled.then(|| self.orders(&levels, limits));
+        let (delivery, found) = Delivery::start(orders, Buffer::new(limits));
+        problems.extend(found);
+        let delivery = Arc::new(delivery);
+        let layer = layer::layer(delivery.clone(), levels.clone(), max_record_bytes, rate_limit);
+        if settings.enabled {
             rpc::trace::set_source(crate::traceparent);
-            exit::watch(&buffer);
-            if self.settings.panic_hook {
-                panic_hook::listen(&buffer, &levels);
+            exit::watch(&delivery);
+            if settings.panic_hook {
+                panic_hook::listen(&delivery, &levels);
             }
-            match shipper::start(self.orders(&levels, limits), buffer.clone()) {
-                Ok((shipper, problem)) => {
-                    problems.extend(problem);
-                    Some(shipper)
-                }
-                Err(problem) => {
-                    buffer.close(DropReason::Misconfigured);
-                    problems.push(format!("nothing will be delivered: {problem}"));
-                    None
-                }
+            if settings.signals
+                && let Err(error) = signals::listen(settings.flush_timeout)
+            {
+                problems.push(format!("signals will not wait for records: {error}"));
             }
-        } else {
-            None
-        };
+        }
         (
             layer,
-            Guard::new(buffer, shipper, levels, flush_timeout, problems),
+            Guard::new(delivery, levels, settings.flush_timeout, problems),
         )
     }
 
     fn orders(self, levels: &Levels, limits: Limits) -> Orders {
-        let host = host();
         Orders {
             redis: self.settings.redis,
             queue: self.settings.queue,
-            source: Source {
+            identity: Identity {
                 service: self.service,
-                instance: self
-                    .settings
-                    .instance
-                    .unwrap_or_else(|| format!("{host}:{}", std::process::id())),
-                boot: format!("{:016x}{:016x}", system_random(), system_random()),
-                host,
+                instance: self.settings.instance,
                 version: self.settings.version,
                 attrs: self.settings.attrs,
             },
@@ -298,18 +298,6 @@ impl Builder {
             problems,
         }
     }
-}
-
-/// The machine's name, as far as it can be known without asking the network.
-fn host() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    kernel
-        .map(|name| name.trim().to_owned())
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 #[cfg(test)]

@@ -16,8 +16,9 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use crate::buffer::{Buffer, Head};
+use crate::buffer::Head;
 use crate::callsite;
+use crate::delivery::Delivery;
 use crate::dropped::DropReason;
 use crate::fields::{Budget, Collector, Fields};
 use crate::levels::Levels;
@@ -49,7 +50,7 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 pub type LogLayer<S> = Filtered<Recorder, Levels, S>;
 
 pub(crate) fn layer<S>(
-    buffer: Arc<Buffer>,
+    buffer: Arc<Delivery>,
     levels: Levels,
     max_record_bytes: usize,
     rate_limit: Option<RateLimit>,
@@ -73,7 +74,7 @@ const FIXED_BYTES: usize = 512;
 /// The layer below its filter.
 #[derive(Debug)]
 pub struct Recorder {
-    buffer: Arc<Buffer>,
+    buffer: Arc<Delivery>,
     /// Message and fields of an event.
     event_budget: Budget,
     /// Fields of one span.

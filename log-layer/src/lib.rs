@@ -23,11 +23,12 @@
 //! - **As logged.** Numbers and booleans keep their type, errors their causes; what had to be cut says so.
 //! - **No secrets.** Fields named like secrets (`password`, `token`, `authorization` …) are redacted before they leave.
 //!
-//! - **Last words arrive.** A panic becomes a record; the guard, `process::exit` and an abort after a panic all wait for
-//!   what is buffered, for a bounded time.
+//! - **Last words arrive.** A panic becomes a record; the guard, `process::exit`, an abort after a panic and, if
+//!   [asked for](Builder::signals), `SIGTERM` and `SIGINT` all wait for what is buffered, for a bounded time.
+//! - **An outage costs nothing**, if there is a [`spool`](Builder::spool): what cannot be delivered waits on disk, also for
+//!   the next run; with [`write_ahead`](Builder::write_ahead) so does what a killed process had logged.
 //!
-//! What it does not promise: records still in memory when the process is killed, or ends by a signal; order between threads
-//! beyond the clock.
+//! What it does not promise: records still in memory when the process is killed; order between threads beyond the clock.
 //!
 //! # Traces
 //!
@@ -38,7 +39,8 @@
 //! # Where to go next
 //!
 //! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `packed` →
-//! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`.
+//! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`, and beside them `spooler` → `spool`; `delivery`
+//! is what holds one process's buffer and shipper.
 
 mod builder;
 mod settings;
@@ -57,6 +59,8 @@ mod reentry;
 mod sync;
 mod buffer;
 mod dropped;
+mod delivery;
+mod fork;
 mod shipper;
 mod batch;
 mod carrier;
@@ -65,6 +69,7 @@ mod spool;
 mod notice;
 mod guard;
 mod exit;
+mod signals;
 mod panic_hook;
 mod stats;
 mod stderr;

@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) write_ahead: bool,
     pub(crate) rate: Rate,
     pub(crate) panic_hook: bool,
+    pub(crate) signals: bool,
     pub(crate) server_level: bool,
     pub(crate) enabled: bool,
 }
@@ -66,6 +67,7 @@ impl Settings {
             write_ahead: env.switch(&["LOG_LAYER_WRITE_AHEAD"], false),
             rate: env.setting(&["LOG_LAYER_RATE"], Rate::OFF),
             panic_hook: env.switch(&["LOG_LAYER_PANIC_HOOK"], true),
+            signals: env.switch(&["LOG_LAYER_SIGNALS"], false),
             server_level: env.switch(&["LOG_LAYER_SERVER_LEVEL"], true),
             enabled: !env.switch(&["LOG_LAYER_DISABLED", "OTEL_SDK_DISABLED"], false),
         };
@@ -127,6 +129,7 @@ mod tests {
             ("LOG_LAYER_WRITE_AHEAD", "true"),
             ("LOG_LAYER_RATE", "12/13"),
             ("LOG_LAYER_PANIC_HOOK", "false"),
+            ("LOG_LAYER_SIGNALS", "1"),
             ("LOG_LAYER_SERVER_LEVEL", "0"),
             ("OTEL_SDK_DISABLED", "True"),
         ]);
@@ -153,6 +156,7 @@ mod tests {
         assert_eq!((settings.spool_bytes, settings.write_ahead), (14, true));
         assert_eq!((settings.rate.per_second, settings.rate.burst), (12, 13));
         assert!(!settings.panic_hook);
+        assert!(settings.signals);
         assert!(!settings.server_level);
         assert!(!settings.enabled);
     }

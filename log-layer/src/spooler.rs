@@ -2,7 +2,7 @@
 //!
 //! Promises: a batch that is parked is in the spool or stays with the shipper, never in neither; batches come back in
 //! the order in which they were sealed, those of earlier runs first; trouble with the disk is a pause and a line in the
-//! [stats](crate::Stats), never an end. Knows the buffer's accounts and the [`spool`](crate::spool)'s files, and nothing
+//! [stats](crate::Stats), never an end. Knows the buffer's accounts and the [`spool`]'s files, and nothing
 //! of Redis.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

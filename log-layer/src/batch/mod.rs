@@ -4,8 +4,9 @@
 //! and its dictionary of call-sites. Knows nothing of Redis or disks.
 
 mod sealed;
+mod source;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::SystemTime;
 
@@ -17,19 +18,7 @@ use crate::dropped::{DropReason, Dropped, Tally};
 use crate::packed::Unpacker;
 use crate::spool::Part;
 
-/// Who sends.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct Source {
-    pub(crate) service: String,
-    pub(crate) instance: String,
-    /// This run of the process: random, new at every start.
-    pub(crate) boot: String,
-    pub(crate) host: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) version: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) attrs: BTreeMap<String, String>,
-}
+pub(crate) use source::Identity;
 
 /// Records on their way to the server.
 #[derive(Debug)]
@@ -78,7 +67,7 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    /// `source` is the JSON of a [`Source`].
+    /// `source` is the JSON of who sends.
     pub(crate) fn new(source: String) -> Sealer {
         Sealer { source, next_no: 1 }
     }

@@ -103,6 +103,10 @@ impl Buffer {
         }
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether a record of this level is certain to be refused. Takes no lock.
     pub(crate) fn refuses(&self, level: Level) -> bool {
         self.closed.load(Relaxed) || self.reserved.used() >= self.room(level)

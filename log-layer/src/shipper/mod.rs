@@ -24,7 +24,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use rpc::Client;
 use tokio::time::{Instant, sleep_until};
 
-use crate::batch::{Batch, Claim, Draft, Sealer, Source};
+use crate::batch::{Batch, Claim, Draft, Identity, Sealer};
 use crate::buffer::{Buffer, Limits};
 use crate::carrier::{Carrier, Verdict, describe};
 use crate::levels::Levels;
@@ -61,11 +61,11 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 const ASK_AGAIN: u32 = 12;
 
 /// What the shipper needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Orders {
     pub(crate) redis: String,
     pub(crate) queue: String,
-    pub(crate) source: Source,
+    pub(crate) identity: Identity,
     pub(crate) linger: Duration,
     pub(crate) ack_timeout: Duration,
     /// Whose level the server may raise.
@@ -166,11 +166,11 @@ struct Cargo {
 impl Shipper {
     /// The shipper, and what of its orders it cannot follow.
     fn new(client: Client, orders: Orders, buffer: Arc<Buffer>) -> (Shipper, Option<String>) {
-        let source = serde_json::to_string(&orders.source).expect("text serialises");
+        let run = orders.identity.run();
+        let source = serde_json::to_string(&run).expect("text serialises");
         let spooler = orders.spool.map(|spool| {
-            let (service, boot) = (&orders.source.service, &orders.source.boot);
             let directory = spool.directory.clone();
-            Spooler::new(spool, service, boot, &source, buffer.clone())
+            Spooler::new(spool, &run.service, &run.boot, &source, buffer.clone())
                 .map_err(|error| format!("nothing will be spooled in {}: {error}", directory.display()))
         });
         let (spooler, problem) = match spooler {

@@ -5,6 +5,7 @@
 mod wait;
 mod redis;
 mod collector;
+mod runs;
 mod stack;
 mod values;
 mod spans;

@@ -1,6 +1,5 @@
 //! The spool: what cannot be delivered is on disk, and arrives later, once.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::collector::{Collector, batches, records};
 use crate::redis::Place;
+use crate::runs::whole_runs;
 use crate::stack::{builder, install};
 use crate::wait::{PATIENCE, until};
 
@@ -37,30 +37,9 @@ fn left(directory: &Path) -> Vec<String> {
     found
 }
 
-/// The numbers of each run's records, by boot.
-fn seqs(texts: &[String]) -> BTreeMap<String, Vec<u64>> {
-    let mut runs: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for batch in batches(texts) {
-        let run = runs.entry(batch["source"]["boot"].to_string()).or_default();
-        run.extend(
-            batch["records"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|record| record["seq"].as_u64().unwrap()),
-        );
-    }
-    runs.values_mut().for_each(|run| run.sort_unstable());
-    runs
-}
-
 #[track_caller]
-fn check_whole(texts: &[String], runs: &[u64]) {
-    let mut lengths = Vec::new();
-    for numbers in seqs(texts).into_values() {
-        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
-        lengths.push(numbers.len() as u64);
-    }
+fn check_whole(texts: &[String], runs: &[usize]) {
+    let mut lengths: Vec<usize> = whole_runs(texts).values().map(Vec::len).collect();
     lengths.sort_unstable();
     assert_eq!(lengths, runs);
 }
@@ -142,7 +121,7 @@ fn an_outage_longer_than_the_memory_costs_nothing() {
         ),
         (EACH, 0, 0, 0)
     );
-    check_whole(&collector.texts(), &[EACH]);
+    check_whole(&collector.texts(), &[EACH as usize]);
     let numbers: Vec<u64> = collector
         .records()
         .iter()
@@ -217,7 +196,7 @@ fn a_full_spool_is_like_none_and_every_record_is_accounted_for() {
         (report.stored, report.spooled, report.still_buffered),
         (stats.accepted, 0, 0)
     );
-    check_whole(&collector.texts(), &[stats.accepted]);
+    check_whole(&collector.texts(), &[stats.accepted as usize]);
 }
 
 #[test]
