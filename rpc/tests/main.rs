@@ -6,6 +6,7 @@ mod redis_server;
 mod python;
 mod proxy;
 mod calls;
+mod introspection;
 mod traces;
 mod requests;
 mod interop;
