@@ -121,6 +121,30 @@ pub(crate) struct Shared {
     clock: Clock,
 }
 
+/// A channel that the shared connection listens to, as long as Redis allows it. What comes while nobody has the time
+/// for it is dropped.
+pub(crate) struct Subscription {
+    pub(crate) channel: String,
+    pub(crate) messages: mpsc::Sender<Vec<u8>>,
+}
+
+impl Subscription {
+    async fn start(&self, mut connection: Connection) {
+        if let Err(error) = connection.subscribe(&self.channel).await {
+            tracing::debug!(%error, "Redis allows no subscription");
+        }
+    }
+
+    fn pass_on(&self, push: &redis::PushInfo) {
+        if push.kind == redis::PushKind::Message
+            && let [_, redis::Value::BulkString(message)] = &*push.data
+        {
+            // Nobody relies on it.
+            let _ = self.messages.try_send(message.clone());
+        }
+    }
+}
+
 #[derive(Clone)]
 enum State {
     Down { why: Option<RedisError>, refusals: u32 },
@@ -138,7 +162,10 @@ pub(crate) struct Live {
 
 impl Shared {
     /// The connection, and the task that keeps it; the task ends only with the last handle.
-    pub(crate) fn new(endpoint: Endpoint) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        subscription: Option<Subscription>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (state, receiver) = watch::channel(State::Down {
             why: None,
             refusals: 0,
@@ -150,7 +177,10 @@ impl Shared {
             broken: Arc::new(broken),
             clock: clock.clone(),
         };
-        (shared, keep_connected(endpoint, state, reports, clock))
+        (
+            shared,
+            keep_connected(endpoint, state, reports, clock, subscription),
+        )
     }
 
     /// The connection, as soon as there is one.
@@ -227,6 +257,7 @@ async fn keep_connected(
     state: watch::Sender<State>,
     mut broken: watch::Receiver<u64>,
     clock: Clock,
+    subscription: Option<Subscription>,
 ) {
     let mut backoff = Backoff::default();
     let mut refusals = 0;
@@ -237,6 +268,9 @@ async fn keep_connected(
             Ok((connection, pushes)) => {
                 (refusals, number) = (0, number + 1);
                 let since = Instant::now();
+                if let Some(subscription) = &subscription {
+                    subscription.start(connection.clone()).await;
+                }
                 if std::mem::take(&mut told) {
                     tracing::info!(?endpoint, "Redis is back");
                 }
@@ -245,7 +279,15 @@ async fn keep_connected(
                     number,
                     since,
                 }));
-                let why = wait_until_broken(connection, pushes, number, &mut broken, &clock).await;
+                let why = wait_until_broken(
+                    connection,
+                    pushes,
+                    number,
+                    &mut broken,
+                    &clock,
+                    subscription.as_ref(),
+                )
+                .await;
                 if since.elapsed() > PROVEN {
                     backoff = Backoff::default();
                 }
@@ -284,12 +326,13 @@ async fn wait_until_broken(
     number: u64,
     broken: &mut watch::Receiver<u64>,
     clock: &Clock,
+    subscription: Option<&Subscription>,
 ) -> Option<RedisError> {
     loop {
         tokio::select! {
             push = pushes.recv() => match push {
                 None | Some(redis::PushInfo { kind: redis::PushKind::Disconnection, .. }) => return None,
-                Some(_) => {}
+                Some(push) => subscription.into_iter().for_each(|subscription| subscription.pass_on(&push)),
             },
             () = reported(broken, number) => return None,
             () = sleep(PROBE) => {
@@ -353,6 +396,16 @@ pub(crate) fn is_passing(error: &RedisError) -> bool {
 pub(crate) fn was_carried_out(error: &RedisError, command: usize) -> bool {
     let refused = error.clone().into_server_errors();
     refused.is_some_and(|refused| refused.iter().all(|(index, _)| *index != command))
+}
+
+/// Whether Redis refused this command of a failed pipeline because its memory is full.
+pub(crate) fn had_no_memory(error: &RedisError, command: usize) -> bool {
+    let refused = error.clone().into_server_errors();
+    refused.is_some_and(|refused| {
+        refused
+            .iter()
+            .any(|(index, why)| *index == command && why.code() == "OOM")
+    })
 }
 
 /// What was wrong, without the text that was wrong.

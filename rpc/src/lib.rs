@@ -58,6 +58,7 @@ mod params;
 mod repair;
 mod envelope;
 mod keys;
+mod parent;
 mod connection;
 mod client;
 mod server;
@@ -68,6 +69,6 @@ pub use error::Error;
 pub use fault::Fault;
 pub use params::RawParams;
 pub use server::{
-    Always, Answer, ByName, ByValue, Context, Extract, Handler, IntoAnswer, Needs, Params, Perhaps, Report,
-    Request, Server, ServerBuilder, State,
+    Always, Answer, Batching, ByName, ByValue, Context, Extract, Handler, IntoAnswer, MethodService, Needs,
+    Params, Perhaps, Report, Request, Server, ServerBuilder, State,
 };
