@@ -5,11 +5,13 @@
 mod redis_server;
 mod python;
 mod proxy;
+mod tunnel;
 mod calls;
 mod traces;
 mod requests;
 mod interop;
 mod faults;
+mod addresses;
 mod repeats;
 mod lost_workers;
 mod deadly_requests;

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::connection::{DEFAULT_URL, Endpoint, RedisResult, Shared};
+use crate::connection::{Address, DEFAULT_URL, Endpoint, RedisResult, Shared};
 use crate::envelope::MAX_REQUEST;
 use crate::keys::Keys;
 
@@ -177,8 +177,8 @@ impl fmt::Debug for Server {
 }
 
 impl ServerBuilder {
-    /// The Redis to use, `redis://[user:password@]host:port[/db]` or `unix:///path`; by default
-    /// `redis://127.0.0.1:6379`. It must have `maxmemory-policy noeviction`.
+    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`. It must have
+    /// `maxmemory-policy noeviction`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
         Self {
@@ -264,9 +264,11 @@ impl ServerBuilder {
                 "a server needs a concurrency of at least 1".to_owned(),
             ));
         }
+        let address: Address = self.url.parse()?;
+        let keys = Keys::new(&self.queue)?.at(&address);
         Ok(Server {
-            endpoint: Endpoint::parse(&self.url)?,
-            keys: Keys::new(&self.queue)?,
+            endpoint: Endpoint::new(address, keys.queue()),
+            keys,
             methods: self.methods,
             concurrency: self.concurrency,
             drain_timeout: self.drain_timeout,
