@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -26,6 +27,24 @@ pub(crate) struct Request<'a> {
     pub(crate) kwargs: &'a RawValue,
     #[serde(default)]
     pub(crate) meta: Option<Meta>,
+}
+
+impl<'a> Request<'a> {
+    /// The texts of the arguments.
+    ///
+    /// # Errors
+    ///
+    /// When they are of another kind than `asyncredisrpc` has.
+    pub(crate) fn arguments(&self) -> Result<(&'a str, &'a str), serde_json::Error> {
+        let (args, kwargs) = (self.args.get(), self.kwargs.get());
+        if args.starts_with('[') && kwargs.starts_with('{') {
+            Ok((args, kwargs))
+        } else {
+            Err(serde_json::Error::custom(
+                "args must be an array and kwargs an object",
+            ))
+        }
+    }
 }
 
 /// What is left of a malformed request when it can at least be answered.
@@ -90,6 +109,9 @@ pub(crate) struct Meta {
     /// The inbox to reply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_to: Option<String>,
+    /// When the request was sent, in milliseconds since the epoch by the clock of Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent: Option<i64>,
     /// When the caller stops waiting, in milliseconds since the epoch by the clock of Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deadline: Option<i64>,

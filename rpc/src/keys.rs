@@ -49,6 +49,11 @@ impl Keys {
         self
     }
 
+    /// The queue's name, as clients and servers were given it.
+    pub(crate) fn name(&self) -> &str {
+        &self.queue[PREFIX.len()..]
+    }
+
     /// List of requests.
     pub(crate) fn queue(&self) -> &str {
         &self.queue

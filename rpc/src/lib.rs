@@ -68,4 +68,7 @@ pub use connection::Address;
 pub use error::Error;
 pub use fault::Fault;
 pub use params::RawParams;
-pub use server::{Context, Handler, Report, Server, ServerBuilder};
+pub use server::{
+    Always, Answer, ByName, ByValue, Context, Extract, Handler, IntoAnswer, Needs, Params, Perhaps, Report,
+    Request, Server, ServerBuilder, State,
+};

@@ -179,6 +179,7 @@ impl Call {
                 v: Some(META_VERSION),
                 reply_to: Some(inner.keys.inbox(&inner.name)),
                 // The clock of Redis is known only from the first connection on.
+                sent: Some(inner.shared.redis_now_ms()),
                 deadline: deadline.map(|deadline| inner.shared.redis_now_ms().saturating_add(left(deadline))),
                 idempotent: self.idempotent,
                 traceparent: self.traceparent.clone(),

@@ -136,23 +136,29 @@ impl Client {
     /// the request within the client's timeout.
     pub async fn notify(&self, method: &str, params: impl Arguments) -> Result<(), Error> {
         let args = params.encode().map_err(Error::Encode)?;
-        let meta = Meta {
-            v: Some(META_VERSION),
-            notify: true,
-            traceparent: crate::trace::current(),
-            ..Meta::default()
-        };
-        // Python answers even this. All those replies go to one key, which the next notification empties.
-        let id = format!("{}-n", self.inner.name);
-        let body = self.inner.request_text(&id, method, &args, &meta)?;
-        let mut commands = pipe();
-        commands
-            .unlink(self.inner.keys.reply(&id))
-            .ignore()
-            .rpush(self.inner.keys.queue(), body)
-            .ignore();
-        let sent = tokio::time::timeout(self.inner.timeout, self.inner.shared.run::<()>(&commands)).await;
-        sent.unwrap_or_else(|_| Err(self.inner.not_sent(method, self.inner.timeout)))
+        let inner = &*self.inner;
+        let sent = tokio::time::timeout(inner.timeout, async {
+            inner.shared.live().await?;
+            let meta = Meta {
+                v: Some(META_VERSION),
+                notify: true,
+                sent: Some(inner.shared.redis_now_ms()),
+                traceparent: crate::trace::current(),
+                ..Meta::default()
+            };
+            // Python answers even this. All those replies go to one key, which the next notification empties.
+            let id = format!("{}-n", inner.name);
+            let body = inner.request_text(&id, method, &args, &meta)?;
+            let mut commands = pipe();
+            commands
+                .unlink(inner.keys.reply(&id))
+                .ignore()
+                .rpush(inner.keys.queue(), body)
+                .ignore();
+            inner.shared.run::<()>(&commands).await
+        });
+        sent.await
+            .unwrap_or_else(|_| Err(inner.not_sent(method, inner.timeout)))
     }
 
     /// Asks Redis for the state of the queue, waiting for a connection at most as long as the client's timeout.

@@ -196,7 +196,7 @@ impl Fetch {
             .query_async(connection)
             .await
             .inspect_err(|_| worker.slots.retire(slot))?;
-        self.service.requeued.fetch_add(1, Relaxed);
+        self.service.counters.requeued.fetch_add(1, Relaxed);
         worker.slots.release(slot, Reuse::Again);
         Ok(())
     }
@@ -221,6 +221,7 @@ impl Fetch {
             .map(|(slot, _)| *slot)
             .collect();
         self.service
+            .counters
             .requeued
             .fetch_add((retired.len() - empty.len()) as u64, Relaxed);
         worker.slots.seen_empty(&empty, asked);

@@ -5,7 +5,8 @@
 //! through its registration and moved back; a request with which three workers died is given up. What is not promised
 //! is that a handler runs only once.
 //!
-//! Reading order: this file (what a user sees, and the order of start and stop), `handler`, `service` (one request
+//! Reading order: this file (what a user sees, and the order of start and stop), `request`, `extract` and `handler`
+//! (what can answer a request), `stats`, `introspection` (what a server tells about itself), `service` (one request
 //! from its text to its reply), `answers` (what a repeat is answered with), `dead_letter`, `fetch` (how requests are
 //! taken), `slots`, `worker` (being known to be alive), `reaper` (who died), `recovery` (what becomes of their
 //! requests), `process` (is that process still there).
@@ -27,7 +28,11 @@ use crate::connection::{Address, DEFAULT_URL, Endpoint, RedisResult, Shared};
 use crate::envelope::MAX_REQUEST;
 use crate::keys::Keys;
 
+mod request;
+mod extract;
 mod handler;
+mod stats;
+mod introspection;
 mod service;
 mod answers;
 mod dead_letter;
@@ -38,11 +43,14 @@ mod reaper;
 mod recovery;
 mod process;
 
+use extract::States;
+pub use extract::{ByName, ByValue, Extract, Needs, Params, State};
 use fetch::Fetch;
-use handler::Methods;
-pub use handler::{Context, Handler};
-pub use service::Report;
-use service::Service;
+use handler::Method;
+pub use handler::{Always, Answer, Handler, IntoAnswer, Perhaps};
+pub use request::{Context, Request};
+use service::{Methods, Service};
+pub use stats::Report;
 use worker::Worker;
 
 /// How many handlers run at once unless told otherwise.
@@ -63,6 +71,7 @@ pub struct Server {
     endpoint: Endpoint,
     keys: Keys,
     methods: Methods,
+    states: States,
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
@@ -79,6 +88,7 @@ pub struct ServerBuilder {
     max_request: usize,
     start_hook: Option<StartHook>,
     methods: Methods,
+    states: States,
     /// Names that were given twice or belong to us.
     unusable: Vec<String>,
 }
@@ -94,6 +104,7 @@ impl Server {
             max_request: MAX_REQUEST,
             start_hook: None,
             methods: HashMap::new(),
+            states: States::default(),
             unusable: Vec::new(),
         }
     }
@@ -123,7 +134,12 @@ impl Server {
         }
         let (shared, connecting) = Shared::new(self.endpoint.clone());
         let worker = Arc::new(Worker::new(self.keys.clone(), shared.clone(), self.concurrency));
-        let service = Arc::new(Service::new(self.methods, Arc::clone(&worker), self.max_request));
+        let service = Arc::new(Service::new(
+            self.methods,
+            self.states,
+            Arc::clone(&worker),
+            self.max_request,
+        ));
 
         let (mut connection, mut background) = (JoinSet::new(), JoinSet::new());
         connection.spawn(connecting);
@@ -145,7 +161,7 @@ impl Server {
         background.shutdown().await;
         worker.leave().await;
         connection.shutdown().await;
-        Ok(service.report())
+        Ok(service.counters.report())
     }
 }
 
@@ -233,16 +249,23 @@ impl ServerBuilder {
         }
     }
 
-    /// Answers calls of `name` with `handler`, a function from the parameters (and optionally a [`Context`]) to
-    /// `Result<impl Serialize, Fault>`.
+    /// What handlers find as [`State<S>`](State); another state of the same type replaces it.
+    #[must_use]
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.add(state);
+        self
+    }
+
+    /// Answers calls of `name` with `handler`; see [`Handler`] for the functions that will do.
     #[must_use]
     pub fn method<Shape>(mut self, name: impl Into<String>, handler: impl Handler<Shape>) -> Self {
         let name = name.into();
         let reserved = name == "on_server_start" || name.starts_with("$rpc.");
-        if reserved || self.methods.contains_key(&name) {
+        if reserved || self.methods.contains_key(&*name) {
             self.unusable.push(name);
         } else {
-            self.methods.insert(name, handler::boxed(handler));
+            let method = Arc::new(Method::new(&name, handler));
+            self.methods.insert(Arc::clone(&method.name), method);
         }
         self
     }
@@ -252,7 +275,7 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// [`Error::Config`] for a URL or queue name that cannot work, for no concurrency, and for a method that was
-    /// given twice or has a reserved name (`on_server_start`, `$rpc.…`).
+    /// given twice, has a reserved name (`on_server_start`, `$rpc.…`) or needs a state that is not there.
     pub fn build(self) -> Result<Server, Error> {
         if let Some(name) = self.unusable.first() {
             return Err(Error::Config(format!(
@@ -266,10 +289,19 @@ impl ServerBuilder {
         }
         let address: Address = self.url.parse()?;
         let keys = Keys::new(&self.queue)?.at(&address);
+        for method in self.methods.values() {
+            if let Some(state) = self.states.missing(&method.needs.states) {
+                return Err(Error::Config(format!(
+                    "the method {:?} needs a state of type {state}",
+                    method.name
+                )));
+            }
+        }
         Ok(Server {
             endpoint: Endpoint::new(address, keys.queue()),
             keys,
             methods: self.methods,
+            states: self.states,
             concurrency: self.concurrency,
             drain_timeout: self.drain_timeout,
             max_request: self.max_request,

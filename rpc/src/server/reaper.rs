@@ -105,8 +105,11 @@ async fn empty(service: &Service, dead: &DeadWorker<'_>, slots: u64) -> Result<R
     let mut all = Recovered::default();
     for chunk in slots.chunks(CHUNK) {
         let recovered = recover(service, dead, chunk).await?;
-        service.requeued.fetch_add(recovered.requeued, Relaxed);
-        service.dead_lettered.fetch_add(recovered.given_up, Relaxed);
+        service.counters.requeued.fetch_add(recovered.requeued, Relaxed);
+        service
+            .counters
+            .dead_lettered
+            .fetch_add(recovered.given_up, Relaxed);
         all.requeued += recovered.requeued;
         all.given_up += recovered.given_up;
     }

@@ -1,24 +1,29 @@
 //! One request from its text to its reply: read, checked, run, answered and acknowledged. Knows nothing of how
 //! requests are taken. Nothing in a request's text and nothing a handler does ends more than that one request.
 
+use std::collections::HashMap;
 use std::future::ready;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::answers::{Answers, Claim};
 use super::dead_letter;
-use super::handler::{Answer, Context, Methods};
+use super::extract::States;
+use super::handler::{Answer, Method};
+use super::introspection::BuiltIn;
+use super::request::{Context, Request};
 use super::slots::Reuse;
+use super::stats::Counters;
 use super::worker::Worker;
 use crate::connection::{Pipeline, milliseconds, pipe, was_carried_out};
-use crate::envelope::{self, Answerable, Meta, Request, RequestId};
+use crate::envelope::{self, Answerable, Meta, RequestId};
 use crate::{Error, Fault, code, repair};
 
 /// How long a reply waits for its caller. Python's client is expected to be there; the rest must not pile up.
@@ -34,30 +39,17 @@ const REASON_BYTES: usize = 256;
 const FINISH_RETRY: Duration = Duration::from_millis(200);
 
 pub(super) struct Service {
-    methods: Methods,
+    pub(super) methods: Methods,
+    states: Arc<States>,
     answers: Arc<Answers>,
     pub(super) worker: Arc<Worker>,
     max_request: usize,
-    pub(super) requeued: AtomicU64,
-    handled: AtomicU64,
-    failed: AtomicU64,
-    pub(super) dead_lettered: AtomicU64,
+    pub(super) started: Instant,
+    pub(super) counters: Counters,
 }
 
-/// What a server did from start to stop.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Report {
-    /// Requests that a handler carried out, and repeats of them.
-    pub handled: u64,
-    /// Requests that failed: unknown, malformed, late, refused by a handler, or a handler's panic.
-    pub failed: u64,
-    /// What went to the dead-letter list: texts that were no requests, and requests of servers that died that were
-    /// given up because they had been through it too often.
-    pub dead_lettered: u64,
-    /// Requests given back to the queue, this server's or a dead one's.
-    pub requeued: u64,
-}
+/// A server's methods by name.
+pub(super) type Methods = HashMap<Arc<str>, Arc<Method>>;
 
 /// What is to be written to Redis when a request is done with.
 enum Outcome {
@@ -73,24 +65,33 @@ enum Outcome {
     },
 }
 
-/// A request whose handler has been started.
-struct Running {
+/// A well-formed request.
+struct Received {
     id: RequestId,
     meta: Meta,
-    running: BoxFuture<'static, Answer>,
+    target: Target,
+    /// Where in the text the arguments are.
+    args: Range<usize>,
+    kwargs: Range<usize>,
+}
+
+/// Who is to answer a request.
+enum Target {
+    Method(Arc<Method>),
+    BuiltIn(BuiltIn),
+    Nobody,
 }
 
 impl Service {
-    pub(super) fn new(methods: Methods, worker: Arc<Worker>, max_request: usize) -> Self {
+    pub(super) fn new(methods: Methods, states: States, worker: Arc<Worker>, max_request: usize) -> Self {
         Self {
             methods,
+            states: Arc::new(states),
             answers: Arc::default(),
             worker,
             max_request,
-            requeued: AtomicU64::new(0),
-            handled: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            dead_lettered: AtomicU64::new(0),
+            started: Instant::now(),
+            counters: Counters::default(),
         }
     }
 
@@ -111,17 +112,8 @@ impl Service {
             );
             handlers.shutdown().await;
         }
-        self.requeued
-            .fetch_add(self.worker.give_back_all().await, Relaxed);
-    }
-
-    pub(super) fn report(&self) -> Report {
-        Report {
-            handled: self.handled.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-            dead_lettered: self.dead_lettered.load(Relaxed),
-            requeued: self.requeued.load(Relaxed),
-        }
+        let requeued = self.worker.give_back_all().await;
+        self.counters.requeued.fetch_add(requeued, Relaxed);
     }
 
     /// The commands that tell the caller of a request that it is given up; none if it wants no reply, or if there is
@@ -138,17 +130,28 @@ impl Service {
     }
 
     async fn outcome(&self, payload: Vec<u8>) -> Outcome {
-        match self.open(payload) {
-            Ok(call) => {
-                let answer = call.running.await;
-                self.reply(&call.id, &call.meta, answer)
+        let (request, text) = match self.read(payload) {
+            Ok(request) => request,
+            Err(outcome) => return outcome,
+        };
+        let answer = match request.target {
+            Target::Method(ref method) => {
+                let method = Arc::clone(method);
+                return self.run(method, request, text).await;
             }
-            Err(outcome) => outcome,
-        }
+            Target::BuiltIn(built_in) => {
+                return self.written(&request.id, &request.meta, self.describe(built_in));
+            }
+            Target::Nobody => {
+                tracing::debug!(id = %request.id, "a call of an unknown method");
+                self.refused(Fault::app(code::UNKNOWN_REMOTE_CALL, "no such method"))
+            }
+        };
+        self.reply(&request.id, &request.meta, answer)
     }
 
-    /// Reads a request and starts its handler. The text is freed here, before the handler has done anything.
-    fn open(&self, payload: Vec<u8>) -> Result<Running, Outcome> {
+    /// Reads a request. What comes with it is the text in which its arguments are found.
+    fn read(&self, payload: Vec<u8>) -> Result<(Received, String), Outcome> {
         if payload.len() > self.max_request {
             let reason = format!("{} bytes, more than {}", payload.len(), self.max_request);
             return Err(Outcome::DeadLetter { reason, payload });
@@ -157,94 +160,108 @@ impl Service {
             reason: error.to_string(),
             payload: error.into_bytes(),
         })?;
-        let repaired: String;
-        let request = match serde_json::from_str::<Request<'_>>(&text) {
-            Ok(request) => Ok(request),
-            Err(error) => {
-                repaired = repair::repaired(&text).unwrap_or_default();
-                serde_json::from_str(&repaired).map_err(|_| shortened(&error))
-            }
+        let error = match self.parse(&text) {
+            Ok(request) => return Ok((request, text)),
+            Err(error) => error,
         };
-        match request {
-            Ok(request) => {
-                let (started, meta) = (self.start(&request), request.meta.unwrap_or_default());
-                let running = started.unwrap_or_else(|fault| ready(Err(fault)).boxed());
-                Ok(Running {
-                    id: request.id,
-                    meta,
-                    running,
-                })
-            }
-            Err(reason) => Err(match serde_json::from_str::<Answerable<'_>>(&text) {
-                Ok(request) => self.reply(&request.id, &request.meta(), Err(bad_request(reason))),
-                Err(_) => Outcome::DeadLetter {
-                    reason,
-                    payload: text.into_bytes(),
-                },
-            }),
+        let repaired = repair::repaired(&text);
+        if let Some(repaired) = repaired
+            && let Ok(request) = self.parse(&repaired)
+        {
+            return Ok((request, repaired));
         }
+        let reason = shortened(&error);
+        Err(match serde_json::from_str::<Answerable<'_>>(&text) {
+            Ok(request) => {
+                let fault = self.refused(Fault::app(code::BAD_REQUEST, reason));
+                self.reply(&request.id, &request.meta(), fault)
+            }
+            Err(_) => Outcome::DeadLetter {
+                reason,
+                payload: text.into_bytes(),
+            },
+        })
     }
 
-    fn start(&self, request: &Request<'_>) -> Result<BoxFuture<'static, Answer>, Fault> {
-        let Request {
+    fn parse(&self, text: &str) -> Result<Received, serde_json::Error> {
+        let request: envelope::Request<'_> = serde_json::from_str(text)?;
+        let target = match self.methods.get(&*request.name) {
+            Some(method) => Target::Method(Arc::clone(method)),
+            None => BuiltIn::named(&request.name).map_or(Target::Nobody, Target::BuiltIn),
+        };
+        let (args, kwargs) = request.arguments()?;
+        Ok(Received {
+            args: place(text, args),
+            kwargs: place(text, kwargs),
+            id: request.id,
+            meta: request.meta.unwrap_or_default(),
+            target,
+        })
+    }
+
+    /// Has the method's handler answer, unless that makes no sense any more or somebody else has answered already.
+    async fn run(&self, method: Arc<Method>, received: Received, text: String) -> Outcome {
+        let Received {
             id,
-            name,
+            meta,
+            target: _,
             args,
             kwargs,
-            meta,
-        } = request;
-        if !args.get().starts_with('[') || !kwargs.get().starts_with('{') {
-            return Err(bad_request("args must be an array and kwargs an object"));
-        }
-        let Some(handler) = self.methods.get(&**name) else {
-            tracing::debug!(%id, "a call of an unknown method");
-            return Err(Fault::app(code::UNKNOWN_REMOTE_CALL, "no such method"));
-        };
-        let notify = meta.as_ref().is_some_and(|meta| meta.notify);
-        let deadline = meta.as_ref().and_then(|meta| meta.deadline);
-        let left = deadline.map(|deadline| deadline.saturating_sub(self.worker.shared.redis_now_ms()));
+        } = received;
+        let now = self.worker.shared.redis_now_ms();
+        let left = meta
+            .deadline
+            .map(|deadline| duration(deadline.saturating_sub(now)));
         // A notification has no caller that could have stopped waiting.
-        if left.is_some_and(|left| left <= 0) && !notify {
-            return Err(Fault::app(
+        if left.is_some_and(|left| left.is_zero()) && !meta.notify {
+            let fault = Fault::app(
                 code::DEADLINE_EXCEEDED,
                 "the deadline had passed before the call was started",
-            ));
+            );
+            return self.reply(&id, &meta, self.refused(fault));
         }
-        let idempotent = meta.as_ref().is_some_and(|meta| meta.idempotent);
-        let run = match (idempotent && !notify).then(|| self.answers.claim(&id.to_string())) {
-            Some(Claim::Repeat(answer)) => return Ok(answer),
-            Some(Claim::First(run)) => Some(run),
-            None => None,
-        };
-        let left = left.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or_default()));
-        let traceparent = meta.as_ref().and_then(|meta| meta.traceparent.clone());
-        let method = name.to_string();
-        let span = tracing::info_span!(target: "rpc", "rpc", method, traceparent);
-        let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let context = Context {
             id: id.to_string(),
-            method,
-            deadline,
-            traceparent,
+            method: Arc::clone(&method.name),
+            deadline: left.and_then(|left| Instant::now().checked_add(left)),
+            queued: meta.sent.map(|sent| duration(now.saturating_sub(sent))),
+            traceparent: meta.traceparent.clone(),
+            tracestate: meta.tracestate.clone(),
         };
-        let panicked = |_| Err(Fault::handler("the handler panicked"));
-        let start = AssertUnwindSafe(|| span.in_scope(|| handler(args, kwargs, context)));
-        let running = std::panic::catch_unwind(start).unwrap_or_else(|panic| ready(panicked(panic)).boxed());
-        let running = AssertUnwindSafe(running).catch_unwind().instrument(span);
-        let running = running.map(move |answer| answer.unwrap_or_else(panicked)).boxed();
-        Ok(match run {
-            Some(run) => run.remember(running).boxed(),
-            None => running,
-        })
+        let states = Arc::clone(&self.states);
+        let request = Request {
+            context,
+            text,
+            args,
+            kwargs,
+            states,
+        };
+        let claim = (meta.idempotent && !meta.notify).then(|| self.answers.claim(&request.context.id));
+        let answer = match claim {
+            None => handle(method, request).await,
+            Some(Claim::First(run)) => run.remember(handle(method, request).boxed()).await,
+            Some(Claim::Repeat(answer)) => answer.await,
+        };
+        self.reply(&id, &meta, answer)
+    }
+
+    /// Counts a request that no handler is started for.
+    fn refused(&self, fault: Fault) -> Answer {
+        self.counters.refused.fetch_add(1, Relaxed);
+        Err(fault)
     }
 
     fn reply(&self, id: &RequestId, meta: &Meta, answer: Answer) -> Outcome {
         let counter = if answer.is_ok() {
-            &self.handled
+            &self.counters.handled
         } else {
-            &self.failed
+            &self.counters.failed
         };
         counter.fetch_add(1, Relaxed);
+        self.written(id, meta, answer)
+    }
+
+    fn written(&self, id: &RequestId, meta: &Meta, answer: Answer) -> Outcome {
         if meta.notify {
             return Outcome::Silence;
         }
@@ -302,7 +319,7 @@ impl Service {
             }
             Outcome::Silence => {}
             Outcome::DeadLetter { reason, payload } => {
-                self.dead_lettered.fetch_add(1, Relaxed);
+                self.counters.dead_lettered.fetch_add(1, Relaxed);
                 // The reason may quote the payload.
                 tracing::warn!(bytes = payload.len(), "a request goes to the dead-letter list");
                 let beginning = &payload[..payload.len().min(DEAD_LETTER_BYTES)];
@@ -314,12 +331,36 @@ impl Service {
     }
 }
 
+/// Runs the handler. The request's text is freed before the handler has done anything.
+async fn handle(method: Arc<Method>, request: Request) -> Answer {
+    let Context {
+        queued, traceparent, ..
+    } = &request.context;
+    let queued_ms = queued.map(milliseconds);
+    let span = tracing::info_span!(target: "rpc", "rpc", method = &*method.name, traceparent, queued_ms);
+    let started = Instant::now();
+    method.stats.started(*queued);
+    let panicked = |_| Err(Fault::handler("the handler panicked"));
+    let start = AssertUnwindSafe(|| span.in_scope(|| method.start(request)));
+    let running = std::panic::catch_unwind(start).unwrap_or_else(|panic| ready(panicked(panic)).boxed());
+    let answer = AssertUnwindSafe(running).catch_unwind().instrument(span).await;
+    let answer = answer.unwrap_or_else(panicked);
+    method.stats.ended(started.elapsed(), answer.is_err());
+    answer
+}
+
+/// Where in the text this part of it is.
+fn place(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - text.as_ptr().addr();
+    start..start + part.len()
+}
+
+fn duration(milliseconds: i64) -> Duration {
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
+}
+
 /// What was wrong with a text, at a length that does not repeat the text.
 fn shortened(error: &serde_json::Error) -> String {
     let reason = error.to_string();
     reason[..reason.floor_char_boundary(REASON_BYTES)].to_owned()
-}
-
-fn bad_request(message: impl Into<String>) -> Fault {
-    Fault::app(code::BAD_REQUEST, message)
 }

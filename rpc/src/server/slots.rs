@@ -17,6 +17,8 @@ use crate::connection::BLOCK;
 pub(super) const GHOST: Duration = BLOCK.saturating_add(Duration::from_secs(1));
 
 pub(super) struct Slots {
+    /// How many handlers may run at once.
+    pub(super) count: usize,
     free: mpsc::UnboundedSender<u64>,
     /// Where the fetcher finds free numbers; it takes this away once.
     taker: Mutex<Option<mpsc::UnboundedReceiver<u64>>>,
@@ -37,6 +39,7 @@ impl Slots {
         let (free, taker) = mpsc::unbounded_channel();
         let taker = Mutex::new(Some(taker));
         let slots = Self {
+            count,
             free,
             taker,
             next: AtomicU64::new(0),
@@ -81,6 +84,11 @@ impl Slots {
             .filter(|(_, since)| since.is_some())
             .map(|(slot, _)| *slot)
             .collect()
+    }
+
+    /// How many slots are neither free nor retired.
+    pub(super) fn in_flight(&self) -> usize {
+        self.occupied().values().filter(|since| since.is_none()).count()
     }
 
     /// The slots that may hold a request.
