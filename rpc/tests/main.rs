@@ -5,6 +5,7 @@
 mod redis_server;
 mod python;
 mod proxy;
+mod tunnel;
 mod calls;
 mod introspection;
 mod traces;
@@ -14,6 +15,9 @@ mod backpressure;
 mod requests;
 mod interop;
 mod faults;
+mod addresses;
+mod sentinels;
+mod cluster;
 mod repeats;
 mod lost_workers;
 mod deadly_requests;

@@ -13,7 +13,7 @@ use super::pending::Pending;
 use super::queue::Limit;
 use super::{Client, Inner, abandoned, inbox};
 use crate::Error;
-use crate::connection::{DEFAULT_URL, Endpoint, Shared};
+use crate::connection::{Address, DEFAULT_URL, Endpoint, Shared};
 use crate::keys::Keys;
 
 /// How long a call waits unless told otherwise.
@@ -38,8 +38,7 @@ impl ClientBuilder {
         }
     }
 
-    /// The Redis to use, `redis://[user:password@]host:port[/db]` or `unix:///path`; by default
-    /// `redis://127.0.0.1:6379`.
+    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
         Self {
@@ -71,8 +70,9 @@ impl ClientBuilder {
     ///
     /// [`Error::Config`] when the URL or the queue's name cannot work, or outside of a Tokio runtime.
     pub fn build(self) -> Result<Client, Error> {
-        let keys = Keys::new(&self.queue)?;
-        let endpoint = Endpoint::parse(&self.url)?;
+        let address: Address = self.url.parse()?;
+        let keys = Keys::new(&self.queue)?.at(&address);
+        let endpoint = Endpoint::new(address, keys.queue());
         let runtime = Handle::try_current()
             .map_err(|_| Error::Config("a client must be built inside a Tokio runtime".to_owned()))?;
         let name = format!("{:012x}", fastrand::u64(..1 << 48));

@@ -18,7 +18,7 @@ use super::extract::{Needs, States};
 use super::handler::{Handler, IntoAnswer, Method, Start};
 use super::layer::{self, MethodService, Wrap};
 use super::request::{Context, Request};
-use crate::connection::{DEFAULT_URL, Endpoint};
+use crate::connection::{Address, DEFAULT_URL, Endpoint};
 use crate::envelope::MAX_REQUEST;
 use crate::keys::Keys;
 use crate::{Error, Fault};
@@ -67,8 +67,8 @@ impl ServerBuilder {
         }
     }
 
-    /// The Redis to use, `redis://[user:password@]host:port[/db]` or `unix:///path`; by default
-    /// `redis://127.0.0.1:6379`. It must have `maxmemory-policy noeviction`.
+    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`. It must have
+    /// `maxmemory-policy noeviction`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
         Self {
@@ -236,6 +236,8 @@ impl ServerBuilder {
                 "a server needs a concurrency of at least 1".to_owned(),
             ));
         }
+        let address: Address = self.url.parse()?;
+        let keys = Keys::new(&self.queue)?.at(&address);
         for method in self.methods.values() {
             if let Some(state) = self.states.missing(&method.needs.states) {
                 return Err(Error::Config(format!(
@@ -251,8 +253,8 @@ impl ServerBuilder {
             .map(|(name, method)| (name, Arc::new(wrap(method))))
             .collect();
         Ok(Server {
-            endpoint: Endpoint::parse(&self.url)?,
-            keys: Keys::new(&self.queue)?,
+            endpoint: Endpoint::new(address, keys.queue()),
+            keys,
             methods,
             states: self.states,
             concurrency: self.concurrency,
