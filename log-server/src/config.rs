@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
+use crate::search::ExportFormat;
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -28,7 +30,7 @@ pub struct CommandLine {
 enum Verb {
     /// Take, keep and serve records until stopped (the default)
     Serve(Options),
-    /// Print the newest records that match, oldest first
+    /// Print the newest records that match, or a table made of them
     Query(QueryOptions),
     /// Write everything that matches to stdout, newest first
     Export(ExportOptions),
@@ -37,7 +39,7 @@ enum Verb {
 /// What to print.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n\nWorks with or without a running server; the query language is in the README."
+    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n  log-server query 'level:error | count by service, callsite'\n  log-server query '| timechart 1m p95 latency_ms by path' --from -1h --csv\n\nWorks with or without a running server; the query language is in the README."
 )]
 pub struct QueryOptions {
     /// The query; empty finds everything
@@ -55,6 +57,23 @@ pub struct QueryOptions {
     /// At most so many
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
     pub limit: usize,
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
+    /// Comma-separated, for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl QueryOptions {
+    /// The format that programs asked for; `None`: people read it.
+    pub fn format(&self) -> Option<ExportFormat> {
+        if self.json {
+            Some(ExportFormat::Ndjson)
+        } else {
+            self.csv.then_some(ExportFormat::Csv)
+        }
+    }
 }
 
 /// What to write.

@@ -66,7 +66,7 @@ async fn search(searcher: Searcher, params: SearchParams) -> Result<SearchAnswer
             SearchError::BadParameter { .. } | SearchError::BadQuery(_) | SearchError::NoRecord(_) => {
                 Fault::invalid_params(text)
             }
-            SearchError::Busy => Fault::overloaded(text),
+            SearchError::Busy | SearchError::Incomplete(_) => Fault::overloaded(text),
             SearchError::Store(_) => Fault::handler(text),
         }
     })

@@ -118,7 +118,7 @@ mod print;
 mod eval;
 mod values;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use ast::{Comparison, Field, Filter, Name, Test};
 pub use error::ParseError;

@@ -49,23 +49,49 @@ impl Field {
             Field::Flags => record.flags.names().for_each(see),
             Field::Spans => record.spans.iter().for_each(|span| label(Some(&span.name))),
             Field::Span(_) | Field::Attr(_) | Field::Own(_) => {
-                self.each_leaf(record, source, &mut |value| {
-                    value.with_text(&mut scratch.value, &mut *see);
+                self.each_named(record, source, &mut |value| {
+                    each_leaf(value, &mut |leaf| leaf.with_text(&mut scratch.value, &mut *see));
                 });
             }
         }
     }
 
+    /// What the record has of this field as one text: lists and maps as JSON, several values with commas between them;
+    /// `None` if it has nothing.
+    pub fn shown(&self, record: &LogRecord, source: &Source) -> Option<String> {
+        let mut scratch = Scratch::default();
+        let mut shown: Option<String> = None;
+        let mut add = |text: &str| match &mut shown {
+            Some(shown) => {
+                shown.push_str(", ");
+                shown.push_str(text);
+            }
+            None => shown = Some(text.to_owned()),
+        };
+        if matches!(self, Field::Span(_) | Field::Attr(_) | Field::Own(_)) {
+            self.each_named(record, source, &mut |value| {
+                value.with_text(&mut scratch.value, &mut add);
+            });
+        } else {
+            self.each_value(record, source, &mut scratch, &mut add);
+        }
+        shown
+    }
+
     /// Shows every number that the record has of this field, texts that are numbers among them.
     pub fn each_number(&self, record: &LogRecord, source: &Source, see: &mut dyn FnMut(Number)) {
         match self {
-            Field::Span(_) | Field::Attr(_) | Field::Own(_) => self.each_leaf(record, source, &mut |value| {
-                let number = match value {
-                    Value::Text(text) => Number::parse(text),
-                    other => Number::of(other),
-                };
-                number.into_iter().for_each(&mut *see);
-            }),
+            Field::Span(_) | Field::Attr(_) | Field::Own(_) => {
+                self.each_named(record, source, &mut |value| {
+                    each_leaf(value, &mut |leaf| {
+                        let number = match leaf {
+                            Value::Text(text) => Number::parse(text),
+                            other => Number::of(other),
+                        };
+                        number.into_iter().for_each(&mut *see);
+                    });
+                })
+            }
             Field::Line => record
                 .callsite
                 .line
@@ -91,8 +117,8 @@ impl Field {
         }
     }
 
-    /// Shows the values inside of maps and lists that a name given by the service leads to.
-    fn each_leaf(&self, record: &LogRecord, source: &Source, see: &mut dyn FnMut(&Value)) {
+    /// Shows the values, whole, that a name given by the service leads to.
+    fn each_named(&self, record: &LogRecord, source: &Source, see: &mut dyn FnMut(&Value)) {
         match self {
             Field::Span(Name(name)) => {
                 for span in &record.spans {
@@ -125,7 +151,7 @@ impl Field {
 fn each_at(path: &str, fields: &Fields, see: &mut dyn FnMut(&Value)) {
     for (name, value) in fields {
         match strip_name(path, name) {
-            Some("") => each_leaf(value, see),
+            Some("") => see(value),
             Some(rest) => {
                 if let Some(rest) = rest.strip_prefix('.') {
                     each_inside(rest, value, see);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::answer::Account;
+use super::answer::{Account, why};
 use super::params::{FieldsParams, ValuesParams};
 use super::{SearchError, Searcher};
 use crate::query::{Field, Scratch};
@@ -68,7 +68,7 @@ impl Searcher {
             let done = store.scan(&scan, |record, _| {
                 record.fields.iter().for_each(|(name, _)| tally.add(name));
             })?;
-            let account = Account::new(asked, done.scanned, done.partial, started.elapsed());
+            let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let capped = tally.capped;
             let fields = tally.most_frequent(NAMES_MOST);
             let name = |(name, records)| Counted {
@@ -110,7 +110,7 @@ impl Searcher {
                     field.each_value(record, source, &mut scratch, &mut |value| tally.add(value));
                 }
             })?;
-            let account = Account::new(asked, done.scanned, done.partial, started.elapsed());
+            let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let (distinct, capped) = (tally.counts.len(), tally.capped);
             let value = |(value, records)| Counted {
                 name: None,

@@ -5,6 +5,7 @@
 
 mod params;
 mod answer;
+mod pipeline;
 mod around;
 mod fields;
 mod export;
@@ -23,6 +24,7 @@ pub use fields::{FieldsAnswer, ValuesAnswer};
 pub use params::{
     ContextParams, ExportParams, FieldsParams, HistogramParams, SearchParams, TailParams, ValuesParams,
 };
+pub use pipeline::{Cell, ColumnHead, Kind, ShownTable};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
 const AT_ONCE: usize = 4;
@@ -55,6 +57,9 @@ pub enum SearchError {
     /// There is no record of that id.
     #[error("there is no record {0}")]
     NoRecord(String),
+    /// It would not be the whole, and half of it is no use.
+    #[error("not everything could be looked at: {0}; ask for less")]
+    Incomplete(&'static str),
     /// Too many queries are running.
     #[error("too many queries at once; try again in a moment")]
     Busy,
@@ -72,16 +77,25 @@ impl Searcher {
         }
     }
 
-    /// The newest records that match. Dropping the future cancels the query.
+    /// The newest records that match, or what the query's pipeline makes of them. Dropping the future cancels the query.
     ///
     /// # Errors
     /// [`SearchError`].
     pub async fn search(&self, params: &SearchParams) -> Result<SearchAnswer, SearchError> {
         let (asked, range) = (params.asked()?, params.range()?);
-        let (after, limit) = (params.cursor()?, params.limit()?);
+        let (after, limit, rows) = (params.cursor()?, params.limit()?, params.rows()?);
         let started = Instant::now();
         let store = self.store.clone();
         self.run(move |budget| {
+            if !asked.query.pipeline.is_empty() {
+                let most = if asked.query.pipeline.table.is_some() {
+                    rows
+                } else {
+                    limit
+                };
+                let outcome = pipeline::run(&store, &asked.query, range, most, budget)?;
+                return Ok(SearchAnswer::of_pipeline(outcome, asked, started.elapsed()));
+            }
             let page = store.search(&Search {
                 filter: &asked.query.filter,
                 range,

@@ -17,6 +17,8 @@ use crate::store::{Cursor, TimeRange};
 const LIMIT: usize = 100;
 /// Records in one answer at most; the next page brings more.
 const LIMIT_MOST: usize = 10_000;
+/// Rows of a table in an answer unless said otherwise.
+const ROWS: usize = 1_000;
 /// Buckets in a histogram unless said otherwise; about what a page is wide.
 const BUCKETS: usize = 60;
 const BUCKETS_MOST: usize = 1_000;
@@ -114,6 +116,11 @@ impl SearchParams {
 
     pub(super) fn limit(&self) -> Result<usize, SearchError> {
         count("limit", text(&self.limit), LIMIT, LIMIT_MOST)
+    }
+
+    /// The same for the rows of a table.
+    pub(super) fn rows(&self) -> Result<usize, SearchError> {
+        count("limit", text(&self.limit), ROWS, LIMIT_MOST)
     }
 
     pub(super) fn cursor(&self) -> Result<Option<Cursor>, SearchError> {

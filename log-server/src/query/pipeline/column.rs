@@ -61,6 +61,15 @@ impl Column {
         }
     }
 
+    /// What the record has of this column as one text, as [`Field::shown`] does.
+    pub fn shown(&self, record: &LogRecord, source: &Source) -> Option<String> {
+        match self {
+            Column::Time => Some(record.time.to_string()),
+            Column::Level => Some(record.level().to_string()),
+            Column::Field(field) => field.shown(record, source),
+        }
+    }
+
     /// Shows every number that the record has of this column, texts that are numbers among them; the time in
     /// nanoseconds since 1970, the level as its place among the levels.
     pub fn each_number(&self, record: &LogRecord, source: &Source, see: &mut dyn FnMut(Number)) {

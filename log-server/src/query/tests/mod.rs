@@ -3,5 +3,5 @@
 mod reading;
 mod pipelines;
 mod matching;
-mod random;
-mod oracle;
+pub(crate) mod random;
+pub(crate) mod oracle;

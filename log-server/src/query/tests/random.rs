@@ -177,7 +177,7 @@ fn fields_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(
     })
 }
 
-pub(super) fn source() -> impl Strategy<Value = Source> {
+pub(crate) fn source() -> impl Strategy<Value = Source> {
     (
         word(),
         option::of(word()),
@@ -196,7 +196,7 @@ pub(super) fn source() -> impl Strategy<Value = Source> {
         })
 }
 
-pub(super) fn record() -> impl Strategy<Value = LogRecord> {
+pub(crate) fn record() -> impl Strategy<Value = LogRecord> {
     let file = option::of(select(vec!["a", "src/a", "src/ab", "x\\B", "登录/a"]));
     let callsite = (word(), file, option::of(select(vec![4_u32, 42])), level());
     let span = (word(), fields()).prop_map(|(name, fields)| Span { name, fields });
@@ -277,7 +277,7 @@ fn each_once<T: PartialEq>(items: Vec<T>) -> Vec<T> {
     kept
 }
 
-fn table() -> impl Strategy<Value = Table> {
+pub(crate) fn table() -> impl Strategy<Value = Table> {
     let every = option::of(select(vec![1_u64, 1_500, 60_000, 604_800_000]).prop_map(Duration::from_millis));
     (every, vec(aggregate(), 1..4), vec(column(), 0..3)).prop_map(|(every, aggregates, by)| Table {
         every,
