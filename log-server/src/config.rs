@@ -4,11 +4,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
-use crate::search::ExportFormat;
+use crate::search::{self, ExportFormat};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -148,6 +149,9 @@ pub struct Options {
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
     pub insecure_no_auth: bool,
+    /// Tell on stderr of queries that take at least so many milliseconds [default: 1000]
+    #[arg(long, env = "LOG_SERVER_SLOW_QUERY", value_name = "MILLISECONDS")]
+    pub slow_query: Option<u64>,
     /// File with these options in TOML, for example `data = "/var/lib/logs"`
     #[arg(long, env = "LOG_SERVER_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -167,6 +171,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Further names of the page's host.
     pub allow_host: Vec<String>,
+    /// From when on a query is told of as slow.
+    pub slow_query: Duration,
 }
 
 /// How Redis is found.
@@ -241,6 +247,7 @@ impl Options {
                 self.allow_host
             },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
+            slow_query: self.slow_query.or(other.slow_query),
             config: self.config.or(other.config),
         }
     }
@@ -270,6 +277,7 @@ impl Config {
             queue,
             listen,
             allow_host: options.allow_host,
+            slow_query: options.slow_query.map_or(search::SLOW, Duration::from_millis),
         })
     }
 }

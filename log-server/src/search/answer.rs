@@ -145,6 +145,10 @@ impl SearchAnswer {
         self.account.error.as_ref()
     }
 
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
     pub(super) fn new(page: Page, asked: Asked, took: Duration) -> SearchAnswer {
         SearchAnswer {
             matched: page.records.len() as u64,
@@ -181,6 +185,10 @@ impl SearchAnswer {
 }
 
 impl HistogramAnswer {
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
     pub(super) fn new(counted: &Histogrammed, asked: Asked, took: Duration) -> HistogramAnswer {
         HistogramAnswer {
             from: counted.range.from.to_string(),
@@ -202,6 +210,24 @@ impl Account {
             scanned,
             ms: milliseconds(took),
             partial,
+        }
+    }
+}
+
+impl Account {
+    /// Tells of a query that took at least `slow`; of what was searched, the reading, for that is what made it slow.
+    pub(super) fn tell_if_slow(&self, kind: &'static str, slow: Duration) {
+        if self.ms >= milliseconds(slow) {
+            let partial = self.partial.unwrap_or("no");
+            let query: String = self.read_as.chars().take(500).collect();
+            tracing::warn!(
+                kind,
+                query,
+                ms = self.ms,
+                scanned = self.scanned,
+                partial,
+                "a slow query"
+            );
         }
     }
 }

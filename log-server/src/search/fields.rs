@@ -58,7 +58,7 @@ impl Searcher {
         let (asked, range) = (params.asked()?, params.range()?);
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let mut tally = Tally::new(NAMES_MOST);
             let scan = Scan {
                 filter: &asked.query.filter,
@@ -81,8 +81,8 @@ impl Searcher {
                 capped,
                 account,
             })
-        })
-        .await
+        });
+        self.told_if_slow("fields", answer.await, |answer| &answer.account)
     }
 
     /// The most frequent values of a field among the matching records.
@@ -94,7 +94,7 @@ impl Searcher {
         let named = params.field()?.to_owned();
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let (mut tally, mut scratch) = (Tally::new(VALUES_APART), Scratch::default());
             let is_level = named.eq_ignore_ascii_case("level");
             let field = Field::named(&named);
@@ -125,8 +125,8 @@ impl Searcher {
                 capped,
                 account,
             })
-        })
-        .await
+        });
+        self.told_if_slow("values", answer.await, |answer| &answer.account)
     }
 }
 
