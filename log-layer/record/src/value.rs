@@ -65,7 +65,7 @@ impl Value {
     }
 
     /// Bytes of text in the value, names included.
-    pub(crate) fn text_bytes(&self) -> usize {
+    pub fn text_bytes(&self) -> usize {
         match self {
             Value::Text(text) => text.len(),
             Value::List(items) => items.iter().map(Value::text_bytes).sum(),
