@@ -86,6 +86,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/context/{id}", get(search::context))
         .route("/api/trace/{id}", get(search::trace))
         .route("/api/export", get(search::export))
+        .route("/api/language", get(search::language))
         .route("/api/tail", get(tail::tail))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
