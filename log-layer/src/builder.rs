@@ -234,6 +234,7 @@ impl Builder {
                 .min(buffer_bytes / 8)
                 .clamp(1, SERVER_BATCH_BYTES),
             batch_records: self.settings.batch_records.clamp(1, SERVER_BATCH_RECORDS),
+            record_bytes: max_record_bytes,
         };
         let levels = if self.settings.enabled {
             Levels::from_events(self.settings.level)

@@ -1,9 +1,11 @@
 //! Records that were not delivered: counted by level and reason, never silent.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::SystemTime;
 
-use tracing_core::Level;
+use tracing_core::callsite::Identifier;
+use tracing_core::{Level, Metadata};
 
 /// Why records were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +76,25 @@ impl Dropped {
             from: time,
             to: time,
         }
+    }
+}
+
+/// Records refused at one place, before anybody has looked at them.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    pub(crate) tally: Tally,
+    /// How many of each call-site.
+    pub(crate) sites: HashMap<Identifier, (&'static Metadata<'static>, u64)>,
+}
+
+impl Refusals {
+    pub(crate) fn add(&mut self, metadata: &'static Metadata<'static>, reason: DropReason, time: SystemTime) {
+        self.tally.add(&Dropped::one(*metadata.level(), reason, time));
+        self.sites.entry(metadata.callsite()).or_insert((metadata, 0)).1 += 1;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tally.0.is_empty()
     }
 }
 

@@ -38,9 +38,9 @@
 //!
 //! # Where to go next
 //!
-//! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `fields` →
-//! `encode`, then `buffer`, then `shipper` → `batch` → `carrier`, and beside them
-//! `spooler` → `spool`; `delivery` is what holds one process's buffer and shipper.
+//! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `packed` →
+//! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`, and beside them `spooler` → `spool`. `delivery`
+//! holds one process's buffer and shipper.
 
 mod builder;
 mod settings;
@@ -54,7 +54,9 @@ mod fields;
 mod redact;
 mod callsite;
 mod encode;
+mod packed;
 mod reentry;
+mod sync;
 mod buffer;
 mod dropped;
 mod delivery;
@@ -109,8 +111,8 @@ pub fn traceparent() -> Option<String> {
         let span = registry.span(current.id()?)?;
         span.scope().find_map(|span| {
             let extensions = span.extensions();
-            let data = extensions.get::<span::SpanData>()?;
-            Some(traceparent::header(data.trace, data.id))
+            let span::SpanData(node) = extensions.get()?;
+            Some(traceparent::header(node.trace(), node.id))
         })
     })
 }

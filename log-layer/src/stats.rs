@@ -1,5 +1,11 @@
 //! What became of the records, in numbers.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use tracing_core::Metadata;
+use tracing_core::callsite::Identifier;
+
 use crate::dropped::{Dropped, Tally};
 
 /// Counts since the layer was built.
@@ -26,12 +32,25 @@ pub struct Stats {
     /// The last thing that went wrong on the way to the server.
     pub last_error: Option<String>,
     pub(crate) dropped: Tally,
+    pub(crate) refused: HashMap<Identifier, (&'static Metadata<'static>, u64)>,
 }
 
 impl Stats {
     /// Records that will not be delivered, by level and reason.
     pub fn dropped(&self) -> &[Dropped] {
         self.dropped.lines()
+    }
+
+    /// The call-sites whose records were refused, and how many of each, most first: where there is too much logged. All
+    /// records of the log crate of one level count as one call-site.
+    pub fn refused_by_call_site(&self) -> Vec<(&'static Metadata<'static>, u64)> {
+        let mut sites: Vec<_> = self.refused.values().copied().collect();
+        sites.sort_by_key(|(_, count)| Reverse(*count));
+        sites
+    }
+
+    pub(crate) fn refused_at(&mut self, site: Identifier, metadata: &'static Metadata<'static>, count: u64) {
+        self.refused.entry(site).or_insert((metadata, 0)).1 += count;
     }
 
     /// How many records will not be delivered.

@@ -47,6 +47,14 @@ impl TraceId {
         (fits && trace != 0 && parent != 0).then_some(TraceId(trace))
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> TraceId {
+        TraceId(u128::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     pub(crate) fn hex(self) -> impl std::fmt::Display {
         Hex {
             number: self.0,
@@ -58,6 +66,14 @@ impl TraceId {
 impl SpanId {
     pub(crate) fn random() -> SpanId {
         SpanId(random())
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> SpanId {
+        SpanId(u64::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
     }
 
     pub(crate) fn hex(self) -> impl std::fmt::Display {
