@@ -39,8 +39,8 @@
 //! # Where to go next
 //!
 //! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `packed` →
-//! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`, and beside them `spooler` → `spool`. `delivery`
-//! holds one process's buffer and shipper.
+//! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`, and beside them `spooler` → `spool`; `delivery`
+//! is what holds one process's buffer and shipper.
 
 mod builder;
 mod settings;

@@ -25,7 +25,7 @@ use std::time::SystemTime;
 
 use tracing_core::{Level, Metadata};
 
-use crate::dropped::{DropReason, Dropped};
+use crate::dropped::DropReason;
 use crate::stats::{FlushReport, Stats};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Notify, PoisonError};
 use segment::Segment;
@@ -234,8 +234,8 @@ impl Buffer {
         let is_full = state.is_full(&self.limits);
         drop(state);
         // At once, and no more than was set aside.
-        open.bytes
-            .reserve_exact(reserved.saturating_sub(open.bytes.capacity()));
+        open.bytes.reserve_exact(reserved);
+        open.heads.reserve(reserved / USUAL_COST);
         Some(is_full)
     }
 
@@ -252,37 +252,5 @@ impl Buffer {
             state.hand_over(open, &self.limits, &self.reserved);
             state.count_refused(&mut place.refused);
         }
-    }
-}
-
-/// What becomes of records behind the shards, besides being stored.
-impl Buffer {
-    /// Counts accepted records that will not be delivered after all.
-    pub(crate) fn give_up(&self, dropped: &Dropped) {
-        let mut state = self.lock();
-        state.stats.given_up += dropped.count;
-        state.count(dropped);
-    }
-
-    /// Counts records of an earlier run that will not be delivered after all; its own counts are gone with it.
-    pub(crate) fn give_up_for_another(&self, dropped: &Dropped) {
-        self.lock().count(dropped);
-    }
-
-    /// Records went to disk, which takes them off the buffer's bytes; they are settled later.
-    pub(crate) fn spool(&self, records: u64, cost: usize) {
-        self.lock().stats.spooled += records;
-        self.reserved.release(cost);
-    }
-
-    /// Records of an earlier run were stored.
-    pub(crate) fn count_adopted(&self, records: u64) {
-        self.lock().stats.adopted += records;
-    }
-
-    /// Whether so much is buffered that what comes next should go to disk, if there is one: well before anything is
-    /// refused.
-    pub(crate) fn is_filling(&self) -> bool {
-        self.reserved.used() >= self.limits.buffer_bytes / 8 * 3
     }
 }

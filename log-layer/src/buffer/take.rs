@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::{Buffer, Chunk};
-use crate::dropped::Tally;
+use crate::dropped::{Dropped, Tally};
 
 /// The end of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,35 @@ impl Buffer {
         if bytes.capacity() <= self.limits.batch_bytes {
             self.lock().spare_bytes = bytes;
         }
+    }
+
+    /// Counts accepted records that will not be delivered after all.
+    pub(crate) fn give_up(&self, dropped: &Dropped) {
+        let mut state = self.lock();
+        state.stats.given_up += dropped.count;
+        state.count(dropped);
+    }
+
+    /// Counts records of an earlier run that will not be delivered after all; its own counts are gone with it.
+    pub(crate) fn give_up_for_another(&self, dropped: &Dropped) {
+        self.lock().count(dropped);
+    }
+
+    /// Records went to disk, which takes them off the buffer's bytes; they are settled later.
+    pub(crate) fn spool(&self, records: u64, cost: usize) {
+        self.lock().stats.spooled += records;
+        self.reserved.release(cost);
+    }
+
+    /// Records of an earlier run were stored.
+    pub(crate) fn count_adopted(&self, records: u64) {
+        self.lock().stats.adopted += records;
+    }
+
+    /// Whether so much is buffered that what comes next should go to disk, if there is one: well before anything is
+    /// refused.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.reserved.used() >= self.limits.buffer_bytes / 8 * 3
     }
 
     /// What must be declared in the next batch.

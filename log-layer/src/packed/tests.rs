@@ -15,12 +15,15 @@ use crate::span::Node;
 
 const RECORD_BYTES: usize = 16 << 10;
 
-/// Packs every event, and keeps it with its head and its own time.
+/// An event's head, its bytes, and the time that it brought along.
+type Caught = (Head, Vec<u8>, Option<SystemTime>);
+
+/// Packs every event.
 #[derive(Default)]
 struct Catch {
     suppressed: u64,
     spans: Vec<&'static Metadata<'static>>,
-    caught: Mutex<Vec<(Head, Vec<u8>, Option<SystemTime>)>>,
+    caught: Mutex<Vec<Caught>>,
 }
 
 impl Subscriber for Catch {
@@ -53,7 +56,7 @@ impl Subscriber for Catch {
     fn exit(&self, _: &span::Id) {}
 }
 
-fn caught(catch: Catch, log: impl FnOnce()) -> Vec<(Head, Vec<u8>, Option<SystemTime>)> {
+fn caught(catch: Catch, log: impl FnOnce()) -> Vec<Caught> {
     let dispatch = Dispatch::new(catch);
     with_default(&dispatch, log);
     let catch = dispatch.downcast_ref::<Catch>().unwrap();
