@@ -61,12 +61,14 @@ mod keys;
 mod connection;
 mod client;
 mod server;
+mod inspector;
 
 pub use arguments::{Args, Arguments, Kw, RawArgs};
 pub use client::{Call, Client, ClientBuilder, QueueState};
 pub use connection::Address;
 pub use error::Error;
 pub use fault::Fault;
+pub use inspector::{DeadLetter, Inspector, Overview, Retried, ServerState, Sweep, Swept};
 pub use params::RawParams;
 pub use server::{
     Always, Answer, ByName, ByValue, Context, Extract, Handler, IntoAnswer, Needs, Params, Perhaps, Report,
