@@ -101,6 +101,16 @@ impl Keys {
         format!("{}:workers", self.own)
     }
 
+    /// Text that is there for a while after a worker's requests were taken away from it.
+    pub(crate) fn lost(&self, worker: &str) -> String {
+        format!("{}:lost:{worker}", self.own)
+    }
+
+    /// Channel on which servers are told which calls were cancelled.
+    pub(crate) fn control(&self) -> String {
+        format!("{}:ctl", self.own)
+    }
+
     /// List of dead letters.
     pub(crate) fn dead(&self) -> String {
         format!("{}:dead", self.own)
@@ -135,6 +145,8 @@ mod tests {
             keys.inbox("c"),
             keys.heartbeat("w"),
             keys.workers(),
+            keys.lost("w"),
+            keys.control(),
             keys.dead(),
             keys.deaths(),
         ] {

@@ -58,6 +58,7 @@ mod params;
 mod repair;
 mod envelope;
 mod keys;
+mod parent;
 mod connection;
 mod client;
 mod server;
@@ -71,6 +72,6 @@ pub use fault::Fault;
 pub use inspector::{DeadLetter, Inspector, Overview, Retried, ServerState, Sweep, Swept};
 pub use params::RawParams;
 pub use server::{
-    Always, Answer, ByName, ByValue, Context, Extract, Handler, IntoAnswer, Needs, Params, Perhaps, Report,
-    Request, Server, ServerBuilder, State,
+    Always, Answer, Batching, ByName, ByValue, Context, Extract, Handler, IntoAnswer, MethodService, Needs,
+    Params, Perhaps, Report, Request, Server, ServerBuilder, State,
 };

@@ -98,7 +98,9 @@ impl Redis {
     }
 
     async fn connection_to(&self, url: String) -> MultiplexedConnection {
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
         let client = redis::Client::open(url).unwrap();
         client
             .get_multiplexed_async_connection_with_config(&config)

@@ -71,6 +71,8 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Spans {
 async fn a_handler_runs_in_a_span_that_continues_the_trace() {
     let (redis, spans) = (Redis::start().await, Spans::default());
     let _installed = tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+    // Other tests meet the same span without a subscriber, maybe at this very moment.
+    tracing::callsite::rebuild_interest_cache();
     let inside = |_: ()| async {
         tokio::task::yield_now().await;
         Ok::<_, Fault>(

@@ -39,3 +39,13 @@ pub(crate) fn was_carried_out(error: &RedisError, command: usize) -> bool {
     let refused = error.clone().into_server_errors();
     refused.is_some_and(|refused| refused.iter().all(|(index, _)| *index != command))
 }
+
+/// Whether Redis refused this command of a failed pipeline because its memory is full.
+pub(crate) fn had_no_memory(error: &RedisError, command: usize) -> bool {
+    let refused = error.clone().into_server_errors();
+    refused.is_some_and(|refused| {
+        refused
+            .iter()
+            .any(|(index, why)| *index == command && why.code() == "OOM")
+    })
+}

@@ -6,7 +6,7 @@
 //! no password is printed. Knows nothing of requests and replies.
 //!
 //! Reading order: this file (the times), `address` (what a URL says), `tls`, `endpoint` (whom to talk to now),
-//! `shared` (the one connection for short commands), `failure` (what an error means), `backoff`, `clock`.
+//! `shared` (the one connection for short commands), `subscription` (what it listens to), `failure` (what an error means), `backoff`, `clock`.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ mod address;
 mod tls;
 mod endpoint;
 mod shared;
+mod subscription;
 mod failure;
 mod backoff;
 mod clock;
@@ -22,10 +23,11 @@ pub use address::Address;
 pub(crate) use backoff::Backoff;
 pub(crate) use clock::milliseconds;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use failure::{is_passing, is_refusal, was_carried_out};
+pub(crate) use failure::{had_no_memory, is_passing, is_refusal, was_carried_out};
 pub(crate) use redis::aio::MultiplexedConnection as Connection;
 pub(crate) use redis::{Pipeline, RedisError, RedisResult, cmd, pipe};
 pub(crate) use shared::Shared;
+pub(crate) use subscription::Subscription;
 
 /// What is used when no URL was given.
 pub(crate) const DEFAULT_URL: &str = "redis://127.0.0.1:6379";

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::clock::Clock;
 use super::failure::{is_answer, is_passing, is_refusal};
+use super::subscription::Subscription;
 use super::{Backoff, Connection, Endpoint, Pipeline, REFUSALS, RedisError, RedisResult, pipe};
 use crate::Error;
 
@@ -46,7 +47,10 @@ pub(crate) struct Live {
 
 impl Shared {
     /// The connection, and the task that keeps it; the task ends only with the last handle.
-    pub(crate) fn new(endpoint: Endpoint) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        subscription: Option<Subscription>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (state, receiver) = watch::channel(State::Down {
             why: None,
             refusals: 0,
@@ -58,7 +62,10 @@ impl Shared {
             broken: Arc::new(broken),
             clock: clock.clone(),
         };
-        (shared, keep_connected(endpoint, state, reports, clock))
+        (
+            shared,
+            keep_connected(endpoint, state, reports, clock, subscription),
+        )
     }
 
     /// The connection, as soon as there is one.
@@ -135,6 +142,7 @@ async fn keep_connected(
     state: watch::Sender<State>,
     mut broken: watch::Receiver<u64>,
     clock: Clock,
+    subscription: Option<Subscription>,
 ) {
     let mut backoff = Backoff::default();
     let mut refusals = 0;
@@ -145,6 +153,9 @@ async fn keep_connected(
             Ok((connection, pushes)) => {
                 (refusals, number) = (0, number + 1);
                 let since = Instant::now();
+                if let Some(subscription) = &subscription {
+                    subscription.start(connection.clone()).await;
+                }
                 if std::mem::take(&mut told) {
                     tracing::info!(?endpoint, "Redis is back");
                 }
@@ -153,7 +164,15 @@ async fn keep_connected(
                     number,
                     since,
                 }));
-                let why = wait_until_broken(connection, pushes, number, &mut broken, &clock).await;
+                let why = wait_until_broken(
+                    connection,
+                    pushes,
+                    number,
+                    &mut broken,
+                    &clock,
+                    subscription.as_ref(),
+                )
+                .await;
                 if since.elapsed() > PROVEN {
                     backoff = Backoff::default();
                 }
@@ -192,12 +211,13 @@ async fn wait_until_broken(
     number: u64,
     broken: &mut watch::Receiver<u64>,
     clock: &Clock,
+    subscription: Option<&Subscription>,
 ) -> Option<RedisError> {
     loop {
         tokio::select! {
             push = pushes.recv() => match push {
                 None | Some(redis::PushInfo { kind: redis::PushKind::Disconnection, .. }) => return None,
-                Some(_) => {}
+                Some(push) => subscription.into_iter().for_each(|subscription| subscription.pass_on(&push)),
             },
             () = reported(broken, number) => return None,
             () = sleep(PROBE) => {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::extract::{Extract, Needs};
+use super::layer::Wrap;
 use super::request::Request;
 use super::stats::MethodStats;
 use crate::params::{self, Parameters};
@@ -129,7 +130,7 @@ functions! {
 }
 
 /// Starts a method's handler.
-pub(super) type Start = Box<dyn Fn(Request) -> BoxFuture<'static, Answer> + Send + Sync>;
+pub(super) type Start = Arc<dyn Fn(Request) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// One method of a server.
 pub(super) struct Method {
@@ -141,15 +142,20 @@ pub(super) struct Method {
 }
 
 impl Method {
-    pub(super) fn new<Shape>(name: &str, handler: impl Handler<Shape>) -> Self {
-        let needs = handler.needs();
+    pub(super) fn new(name: &str, needs: Needs, start: Start) -> Self {
         Self {
             name: name.into(),
             parameters: needs.parameters.unwrap_or(Parameters::Positional(0)),
             needs,
             stats: MethodStats::default(),
-            start: Box::new(move |request| handler.start(request)),
+            start,
         }
+    }
+
+    /// The method with layers around its handler, the last one outermost.
+    pub(super) fn wrapped(mut self, layers: &[Wrap]) -> Self {
+        self.start = layers.iter().fold(self.start, |start, wrap| wrap(start));
+        self
     }
 
     pub(super) fn start(&self, request: Request) -> BoxFuture<'static, Answer> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::handler::{Answer, IntoAnswer};
 use super::service::Service;
 use super::stats::MethodReports;
+use super::worker::Worker;
 use crate::connection::milliseconds;
 
 #[derive(Clone, Copy)]
@@ -75,16 +76,16 @@ struct Stats<'a> {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Service {
-    pub(super) fn describe(&self, what: BuiltIn) -> Answer {
-        let (server, version) = (&*self.worker.id, VERSION);
+    pub(super) fn describe(&self, worker: &Worker, what: BuiltIn) -> Answer {
+        let (server, version) = (&*worker.id, VERSION);
         match what {
             BuiltIn::Ping => Ping { server, version }.into_answer(),
-            BuiltIn::Info => self.info().into_answer(),
-            BuiltIn::Stats => self.stats().into_answer(),
+            BuiltIn::Info => self.info(worker).into_answer(),
+            BuiltIn::Stats => self.stats(worker).into_answer(),
         }
     }
 
-    fn info(&self) -> Info<'_> {
+    fn info<'a>(&'a self, worker: &'a Worker) -> Info<'a> {
         let mut methods: Vec<_> = self
             .methods
             .values()
@@ -96,24 +97,24 @@ impl Service {
             .collect();
         methods.sort_unstable_by_key(|method| method.name);
         Info {
-            server: &self.worker.id,
-            queue: self.worker.keys.name(),
+            server: &worker.id,
+            queue: self.keys.name(),
             version: VERSION,
             pid: std::process::id(),
             up_ms: milliseconds(self.started.elapsed()),
-            concurrency: self.worker.slots.count,
+            concurrency: worker.slots.count,
             methods,
         }
     }
 
-    fn stats(&self) -> Stats<'_> {
+    fn stats<'a>(&'a self, worker: &'a Worker) -> Stats<'a> {
         let counters = &self.counters;
         let refused = counters.refused.load(Relaxed);
         Stats {
-            server: &self.worker.id,
+            server: &worker.id,
             up_ms: milliseconds(self.started.elapsed()),
-            concurrency: self.worker.slots.count,
-            in_flight: self.worker.slots.in_flight(),
+            concurrency: worker.slots.count,
+            in_flight: worker.slots.in_flight(),
             served: counters.handled.load(Relaxed),
             failed: counters.failed.load(Relaxed).saturating_sub(refused),
             refused,

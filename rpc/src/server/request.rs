@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::extract::States;
+use super::running::Cancel;
 
 /// What is known of a call besides its arguments.
 #[derive(Debug, Clone)]
@@ -23,6 +24,18 @@ pub struct Context {
     pub traceparent: Option<String>,
     /// What vendors added to the trace context, a W3C `tracestate` header.
     pub tracestate: Option<String>,
+    pub(super) cancel: Cancel,
+}
+
+impl Context {
+    /// Waits until the call is wanted no more: its caller has dropped it, or its deadline has passed.
+    ///
+    /// A handler that never asks is dropped at its next await when that happens. One that has asked is left alone and
+    /// has to end itself; what it answers then goes nowhere. The future may outlive the handler, so that threads and
+    /// tasks it started can be told as well.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.cancel.watch()
+    }
 }
 
 /// One call on its way to its handler.

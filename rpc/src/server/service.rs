@@ -1,8 +1,7 @@
-//! One request from its text to its reply: read, checked, run, answered and acknowledged. Knows nothing of how
-//! requests are taken. Nothing in a request's text and nothing a handler does ends more than that one request.
+//! One request from its text to its reply: read, checked, run and answered. Knows nothing of how requests are taken
+//! and replies are handed in. Nothing in a request's text and nothing a handler does ends more than that one request.
 
 use std::collections::HashMap;
-use std::future::ready;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,24 +9,24 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::task::JoinSet;
+use serde_json::value::to_raw_value;
 use tracing::Instrument;
 
 use super::answers::{Answers, Claim};
 use super::dead_letter;
 use super::extract::States;
+use super::finish::{Finish, Finished, Inboxes, Outcome};
 use super::handler::{Answer, Method};
 use super::introspection::BuiltIn;
 use super::request::{Context, Request};
-use super::slots::Reuse;
+use super::running::Running;
 use super::stats::Counters;
 use super::worker::Worker;
-use crate::connection::{Pipeline, milliseconds, pipe, was_carried_out};
+use crate::connection::{Shared, milliseconds};
 use crate::envelope::{self, Answerable, Meta, RequestId};
-use crate::{Error, Fault, code, repair};
-
-/// How long a reply waits for its caller. Python's client is expected to be there; the rest must not pile up.
-const REPLY_TTL: Duration = Duration::from_secs(300);
+use crate::keys::Keys;
+use crate::parent::Parent;
+use crate::{Fault, code, repair};
 
 /// How much of a text that is no request is kept for a person to look at.
 const DEAD_LETTER_BYTES: usize = 64 * 1024;
@@ -35,35 +34,22 @@ const DEAD_LETTER_BYTES: usize = 64 * 1024;
 /// The parser quotes what it did not expect, and that can be the whole request.
 const REASON_BYTES: usize = 256;
 
-/// Between two attempts to hand in a reply that Redis did not take, while it is connected.
-const FINISH_RETRY: Duration = Duration::from_millis(200);
-
+/// What stays of a server over all its incarnations.
 pub(super) struct Service {
+    pub(super) keys: Keys,
+    pub(super) shared: Shared,
     pub(super) methods: Methods,
-    states: Arc<States>,
-    answers: Arc<Answers>,
-    pub(super) worker: Arc<Worker>,
-    max_request: usize,
+    pub(super) states: Arc<States>,
+    pub(super) max_request: usize,
+    pub(super) answers: Arc<Answers>,
+    pub(super) running: Running,
+    pub(super) inboxes: Arc<Inboxes>,
     pub(super) started: Instant,
     pub(super) counters: Counters,
 }
 
 /// A server's methods by name.
 pub(super) type Methods = HashMap<Arc<str>, Arc<Method>>;
-
-/// What is to be written to Redis when a request is done with.
-enum Outcome {
-    Reply {
-        key: String,
-        text: String,
-    },
-    /// The caller wants no reply.
-    Silence,
-    DeadLetter {
-        reason: String,
-        payload: Vec<u8>,
-    },
-}
 
 /// A well-formed request.
 struct Received {
@@ -83,53 +69,23 @@ enum Target {
 }
 
 impl Service {
-    pub(super) fn new(methods: Methods, states: States, worker: Arc<Worker>, max_request: usize) -> Self {
-        Self {
-            methods,
-            states: Arc::new(states),
-            answers: Arc::default(),
-            worker,
-            max_request,
-            started: Instant::now(),
-            counters: Counters::default(),
-        }
-    }
-
     /// Answers the request in `slot` and frees the slot.
-    pub(super) async fn serve(self: Arc<Self>, slot: u64, payload: Vec<u8>) {
-        let outcome = self.outcome(payload).await;
-        self.finish(slot, outcome).await;
+    pub(super) async fn serve(self: Arc<Self>, finish: Arc<Finish>, slot: u64, payload: Vec<u8>) {
+        let outcome = self.outcome(&finish.worker, payload).await;
+        finish.hand_in(Finished { slot, outcome }).await;
     }
 
-    /// Lets the handlers finish for so long, and gives back the requests of the others.
-    pub(super) async fn drain(&self, mut handlers: JoinSet<()>, limit: Duration) {
-        let finished =
-            tokio::time::timeout(limit, async { while handlers.join_next().await.is_some() {} }).await;
-        if finished.is_err() {
-            tracing::warn!(
-                handlers = handlers.len(),
-                "handlers are still running after the drain timeout; aborted"
-            );
-            handlers.shutdown().await;
-        }
-        let requeued = self.worker.give_back_all().await;
-        self.counters.requeued.fetch_add(requeued, Relaxed);
-    }
-
-    /// The commands that tell the caller of a request that it is given up; none if it wants no reply, or if there is
-    /// no telling who it is.
-    pub(super) fn given_up(&self, payload: &[u8], reason: &str) -> Pipeline {
+    /// What tells the caller of a request that it is given up; none if there is no telling who it is.
+    pub(super) fn given_up(&self, payload: &[u8], reason: &str) -> Option<Outcome> {
         let text = String::from_utf8_lossy(payload);
         let repaired = repair::repaired(&text);
         let text = repaired.as_deref().unwrap_or(&text);
-        let Ok(request) = serde_json::from_str::<Answerable<'_>>(text) else {
-            return pipe();
-        };
+        let request: Answerable<'_> = serde_json::from_str(text).ok()?;
         let fault = Fault::app(code::DEAD_LETTERED, reason);
-        self.commands(self.reply(&request.id, &request.meta(), Err(fault)))
+        Some(self.reply(&request.id, &request.meta(), Err(fault)))
     }
 
-    async fn outcome(&self, payload: Vec<u8>) -> Outcome {
+    async fn outcome(&self, worker: &Worker, payload: Vec<u8>) -> Outcome {
         let (request, text) = match self.read(payload) {
             Ok(request) => request,
             Err(outcome) => return outcome,
@@ -137,10 +93,10 @@ impl Service {
         let answer = match request.target {
             Target::Method(ref method) => {
                 let method = Arc::clone(method);
-                return self.run(method, request, text).await;
+                return self.run(worker, method, request, text).await;
             }
             Target::BuiltIn(built_in) => {
-                return self.written(&request.id, &request.meta, self.describe(built_in));
+                return self.written(&request.id, &request.meta, self.describe(worker, built_in));
             }
             Target::Nobody => {
                 tracing::debug!(id = %request.id, "a call of an unknown method");
@@ -154,12 +110,10 @@ impl Service {
     fn read(&self, payload: Vec<u8>) -> Result<(Received, String), Outcome> {
         if payload.len() > self.max_request {
             let reason = format!("{} bytes, more than {}", payload.len(), self.max_request);
-            return Err(Outcome::DeadLetter { reason, payload });
+            return Err(self.dead_letter(&reason, &payload));
         }
-        let text = String::from_utf8(payload).map_err(|error| Outcome::DeadLetter {
-            reason: error.to_string(),
-            payload: error.into_bytes(),
-        })?;
+        let text = String::from_utf8(payload)
+            .map_err(|error| self.dead_letter(&error.to_string(), error.as_bytes()))?;
         let error = match self.parse(&text) {
             Ok(request) => return Ok((request, text)),
             Err(error) => error,
@@ -176,10 +130,7 @@ impl Service {
                 let fault = self.refused(Fault::app(code::BAD_REQUEST, reason));
                 self.reply(&request.id, &request.meta(), fault)
             }
-            Err(_) => Outcome::DeadLetter {
-                reason,
-                payload: text.into_bytes(),
-            },
+            Err(_) => self.dead_letter(&reason, text.as_bytes()),
         })
     }
 
@@ -200,7 +151,7 @@ impl Service {
     }
 
     /// Has the method's handler answer, unless that makes no sense any more or somebody else has answered already.
-    async fn run(&self, method: Arc<Method>, received: Received, text: String) -> Outcome {
+    async fn run(&self, worker: &Worker, method: Arc<Method>, received: Received, text: String) -> Outcome {
         let Received {
             id,
             meta,
@@ -208,39 +159,49 @@ impl Service {
             args,
             kwargs,
         } = received;
-        let now = self.worker.shared.redis_now_ms();
-        let left = meta
-            .deadline
-            .map(|deadline| duration(deadline.saturating_sub(now)));
+        let now = self.shared.redis_now_ms();
         // A notification has no caller that could have stopped waiting.
-        if left.is_some_and(|left| left.is_zero()) && !meta.notify {
+        let left = meta.deadline.filter(|_| !meta.notify);
+        let left = left.map(|deadline| duration(deadline.saturating_sub(now)));
+        if left.is_some_and(|left| left.is_zero()) {
             let fault = Fault::app(
                 code::DEADLINE_EXCEEDED,
                 "the deadline had passed before the call was started",
             );
-            return self.reply(&id, &meta, self.refused(fault));
+            return self.reply(&id, &meta, self.refused(by(worker, fault)));
         }
+        let name = id.to_string();
+        let Some(call) = self.running.enter(&name) else {
+            // The caller has said that it does not listen any more.
+            return self.reply(
+                &id,
+                &Meta { notify: true, ..meta },
+                self.refused(Fault::cancelled()),
+            );
+        };
+        let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let context = Context {
-            id: id.to_string(),
+            id: name,
             method: Arc::clone(&method.name),
-            deadline: left.and_then(|left| Instant::now().checked_add(left)),
+            deadline,
             queued: meta.sent.map(|sent| duration(now.saturating_sub(sent))),
             traceparent: meta.traceparent.clone(),
             tracestate: meta.tracestate.clone(),
+            cancel: call.cancel.clone(),
         };
-        let states = Arc::clone(&self.states);
         let request = Request {
             context,
             text,
             args,
             kwargs,
-            states,
+            states: Arc::clone(&self.states),
         };
         let claim = (meta.idempotent && !meta.notify).then(|| self.answers.claim(&request.context.id));
+        let abandoned = call.abandoned(deadline).map(|fault| Err(by(worker, fault)));
         let answer = match claim {
-            None => handle(method, request).await,
-            Some(Claim::First(run)) => run.remember(handle(method, request).boxed()).await,
-            Some(Claim::Repeat(answer)) => answer.await,
+            None => first_of(handle(method, request), abandoned).await,
+            Some(Claim::First(run)) => run.remember(first_of(handle(method, request), abandoned)).await,
+            Some(Claim::Repeat(answer)) => first_of(answer, abandoned).await,
         };
         self.reply(&id, &meta, answer)
     }
@@ -271,82 +232,70 @@ impl Service {
         let inbox = meta
             .reply_to
             .as_ref()
-            .filter(|inbox| inbox.starts_with(&self.worker.keys.inboxes()));
+            .filter(|inbox| inbox.starts_with(&self.keys.inboxes()));
         match inbox {
-            Some(inbox) => Outcome::Reply {
-                key: inbox.clone(),
+            Some(inbox) => Outcome::Inbox {
+                inbox: inbox.clone(),
                 text: envelope::reply(Some(id), answer),
             },
             None => Outcome::Reply {
-                key: self.worker.keys.reply(id),
+                key: self.keys.reply(id),
                 text: envelope::reply(None, answer),
             },
         }
     }
 
-    /// Writes the outcome, then deletes the slot, until Redis has done both. A broken connection can leave a reply
-    /// without the acknowledgement, never the reverse.
-    async fn finish(&self, slot: u64, outcome: Outcome) {
-        let mut commands = self.commands(outcome);
-        let acknowledgement = commands.len();
-        commands.del(self.worker.slot_key(slot)).ignore();
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match self.worker.shared.run::<()>(&commands).await {
-                Ok(()) => break,
-                Err(Error::Transport { source, .. }) if was_carried_out(&source, acknowledgement) => {
-                    tracing::warn!(error = %source, "Redis refused a reply");
-                    break;
-                }
-                Err(Error::Closed) => return,
-                Err(error) => tracing::debug!(%error, "a reply is handed in again"),
-            }
-            tokio::time::sleep(FINISH_RETRY).await;
-        }
-        // A first DEL that is still on its way must not meet another request in the same slot.
-        self.worker
-            .slots
-            .release(slot, if attempts == 1 { Reuse::Again } else { Reuse::Never });
-    }
-
-    fn commands(&self, outcome: Outcome) -> Pipeline {
-        let mut commands = pipe();
-        match outcome {
-            Outcome::Reply { key, text } => {
-                let ttl = milliseconds(REPLY_TTL);
-                commands.rpush(&key, text).ignore().pexpire(key, ttl).ignore();
-            }
-            Outcome::Silence => {}
-            Outcome::DeadLetter { reason, payload } => {
-                self.counters.dead_lettered.fetch_add(1, Relaxed);
-                // The reason may quote the payload.
-                tracing::warn!(bytes = payload.len(), "a request goes to the dead-letter list");
-                let beginning = &payload[..payload.len().min(DEAD_LETTER_BYTES)];
-                let letter = dead_letter::text(&reason, self.worker.shared.redis_now_ms(), beginning);
-                dead_letter::add(&mut commands, &self.worker.keys, letter);
-            }
-        }
-        commands
+    fn dead_letter(&self, reason: &str, payload: &[u8]) -> Outcome {
+        self.counters.dead_lettered.fetch_add(1, Relaxed);
+        // The reason may quote the payload.
+        tracing::warn!(bytes = payload.len(), "a request goes to the dead-letter list");
+        let beginning = &payload[..payload.len().min(DEAD_LETTER_BYTES)];
+        Outcome::DeadLetter(dead_letter::text(reason, self.shared.redis_now_ms(), beginning))
     }
 }
 
-/// Runs the handler. The request's text is freed before the handler has done anything.
-async fn handle(method: Arc<Method>, request: Request) -> Answer {
-    let Context {
-        queued, traceparent, ..
-    } = &request.context;
+/// The handler's answer, or why it is not waited for any more. A handler that panics, even while it is dropped,
+/// answers all the same.
+async fn first_of(handler: impl Future<Output = Answer>, abandoned: impl Future<Output = Answer>) -> Answer {
+    let either = async {
+        tokio::select! {
+            biased;
+            answer = handler => answer,
+            answer = abandoned => answer,
+        }
+    };
+    let answer = AssertUnwindSafe(either).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(Fault::handler("the handler panicked")))
+}
+
+/// Runs the handler, as the parent of the calls that it makes. The request's text is freed before the handler has
+/// done anything.
+fn handle(method: Arc<Method>, request: Request) -> impl Future<Output = Answer> {
+    let context = &request.context;
+    let parent = Parent {
+        deadline: context.deadline,
+        traceparent: context.traceparent.clone(),
+        tracestate: context.tracestate.clone(),
+    };
+    let (traceparent, queued) = (context.traceparent.clone(), context.queued);
     let queued_ms = queued.map(milliseconds);
     let span = tracing::info_span!(target: "rpc", "rpc", method = &*method.name, traceparent, queued_ms);
-    let started = Instant::now();
-    method.stats.started(*queued);
-    let panicked = |_| Err(Fault::handler("the handler panicked"));
-    let start = AssertUnwindSafe(|| span.in_scope(|| method.start(request)));
-    let running = std::panic::catch_unwind(start).unwrap_or_else(|panic| ready(panicked(panic)).boxed());
-    let answer = AssertUnwindSafe(running).catch_unwind().instrument(span).await;
-    let answer = answer.unwrap_or_else(panicked);
-    method.stats.ended(started.elapsed(), answer.is_err());
-    answer
+    let handling = async move {
+        let mut handling = method.stats.start(queued);
+        let answer = method.start(request).await;
+        handling.failed = answer.is_err();
+        answer
+    };
+    parent.of(handling).instrument(span)
+}
+
+/// Says which server the fault is from: the caller may want to know who had its request.
+fn by(worker: &Worker, fault: Fault) -> Fault {
+    let data = to_raw_value(&serde_json::json!({"server": worker.id}));
+    Fault {
+        data: data.ok(),
+        ..fault
+    }
 }
 
 /// Where in the text this part of it is.

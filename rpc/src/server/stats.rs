@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -69,17 +69,16 @@ pub(super) struct MethodReport {
 }
 
 impl MethodStats {
-    /// A handler is started.
-    pub(super) fn started(&self, queued: Option<Duration>) {
+    /// A handler is started, and has ended when this is dropped.
+    pub(super) fn start(&self, queued: Option<Duration>) -> Handling<'_> {
         if let Some(queued) = queued {
             self.queued.add(queued);
         }
-    }
-
-    /// A handler has ended.
-    pub(super) fn ended(&self, running: Duration, failed: bool) {
-        self.running.add(running);
-        self.failed.fetch_add(u64::from(failed), Relaxed);
+        Handling {
+            stats: self,
+            started: Instant::now(),
+            failed: true,
+        }
     }
 
     pub(super) fn report(&self) -> MethodReport {
@@ -90,6 +89,21 @@ impl MethodStats {
             queued: self.queued.spread(),
             running,
         }
+    }
+}
+
+/// A handler that runs.
+pub(super) struct Handling<'a> {
+    stats: &'a MethodStats,
+    started: Instant,
+    /// Whether it counts as failed: it does until it has answered otherwise.
+    pub(super) failed: bool,
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        self.stats.running.add(self.started.elapsed());
+        self.stats.failed.fetch_add(u64::from(self.failed), Relaxed);
     }
 }
 
