@@ -315,6 +315,7 @@ async fn what_others_left_behind_is_swept_and_nothing_else() {
         [found(false)]
     );
     let mut left: Vec<String> = redis.command("KEYS *").await;
+    left.retain(|key| key != "{asyncredisrpc:math}:lost:gone-1");
     left.sort_unstable();
     assert_eq!(
         left,

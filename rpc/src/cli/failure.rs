@@ -23,7 +23,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) | Self::Rpc(Error::Config(_)) => 2,
             Self::Rpc(Error::Timeout { .. }) => 3,
-            Self::Rpc(Error::Transport { .. }) => 4,
+            Self::Rpc(Error::Transport { .. } | Error::Overloaded { .. }) => 4,
             // Whoever read our output has seen enough, as `head` does.
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
             Self::Interrupted => 130,

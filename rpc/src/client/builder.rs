@@ -38,7 +38,7 @@ impl ClientBuilder {
         }
     }
 
-    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`.
+    /// The Redis to use, as [`Address`] describes; by default `redis://127.0.0.1:6379`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
         Self {

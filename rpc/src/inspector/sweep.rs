@@ -13,6 +13,9 @@ use crate::connection::{cmd, pipe};
 /// As long as a heartbeat lasts. A Redis that has not been up for so long may have lost those of servers that live.
 const SETTLED: Duration = Duration::from_secs(20);
 
+/// How long a server may have slept and still learn that its requests were taken away from it.
+const LOST_SECONDS: u64 = 60 * 60;
+
 /// What to sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sweep {
@@ -133,6 +136,10 @@ impl Inspector {
             swept.servers += 1;
             swept.requests += server.taken;
             if !dry {
+                // In case it only sleeps: when it wakes up it must not answer what is somebody else's then.
+                let mut sign = pipe();
+                sign.set_ex(self.keys.lost(&server.id), "", LOST_SECONDS).ignore();
+                self.run::<()>(&sign).await?;
                 for slot in self.slots(&server.id, &registration) {
                     self.give_back(&slot).await?;
                 }

@@ -67,7 +67,7 @@ impl ServerBuilder {
         }
     }
 
-    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`. It must have
+    /// The Redis to use, as [`Address`] describes; by default `redis://127.0.0.1:6379`. It must have
     /// `maxmemory-policy noeviction`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
@@ -123,7 +123,7 @@ impl ServerBuilder {
         }
     }
 
-    /// What handlers find as [`State<S>`](State); another state of the same type replaces it.
+    /// What handlers find as [`State<S>`](crate::State); another state of the same type replaces it.
     #[must_use]
     pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.add(state);
