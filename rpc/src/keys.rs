@@ -67,6 +67,18 @@ impl Keys {
         format!("{}:{id}", self.replies)
     }
 
+    /// A pattern that fits every reply's list, and perhaps others.
+    pub(crate) fn reply_pattern(&self) -> String {
+        let mut pattern = String::new();
+        for letter in self.replies.chars() {
+            if matches!(letter, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        pattern + ":*"
+    }
+
     /// List with all replies for one client.
     pub(crate) fn inbox(&self, client: &str) -> String {
         format!("{}{INBOX}{client}", self.own)

@@ -62,12 +62,14 @@ mod parent;
 mod connection;
 mod client;
 mod server;
+mod inspector;
 
 pub use arguments::{Args, Arguments, Kw, RawArgs};
 pub use client::{Call, Client, ClientBuilder, QueueState};
 pub use connection::Address;
 pub use error::Error;
 pub use fault::Fault;
+pub use inspector::{DeadLetter, Inspector, Overview, Retried, ServerState, Sweep, Swept};
 pub use params::RawParams;
 pub use server::{
     Always, Answer, Batching, ByName, ByValue, Context, Extract, Handler, IntoAnswer, MethodService, Needs,

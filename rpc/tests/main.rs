@@ -18,6 +18,7 @@ mod faults;
 mod addresses;
 mod sentinels;
 mod cluster;
+mod command;
 mod repeats;
 mod lost_workers;
 mod deadly_requests;
