@@ -89,6 +89,7 @@ impl ClientBuilder {
         tasks.spawn_on(see_to, &runtime);
         let requests = AtomicU64::new(0);
         let inner = Inner {
+            inbox: keys.inbox(&name),
             keys,
             shared,
             pending,

@@ -95,7 +95,9 @@ impl ServerBuilder {
         }
     }
 
-    /// The largest request accepted, in bytes; by default 16 MiB. Larger ones go to the dead-letter list, cut.
+    /// The largest request accepted, in bytes; by default 16 MiB. Larger ones go to the dead-letter list, cut. Redis
+    /// hands a request over before anybody can see how large it is, so where strangers can write to the queue, its
+    /// `proto-max-bulk-len` should not be much larger.
     #[must_use]
     pub fn max_request(self, bytes: usize) -> Self {
         Self {
