@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::calls::{QUEUE, server, start};
-use crate::python::Python;
+use crate::python::{Library, Python};
 use crate::redis_server::{PATIENCE, Redis, until};
 
 fn command(redis: &str, words: &[&str]) -> Command {
@@ -107,7 +107,8 @@ async fn the_exit_code_tells_what_was_wrong() {
             .0,
         2
     );
-    assert_eq!(failed(&redis, &["dead", "show", QUEUE, "abc"]).await.0, 1);
+    assert_eq!(failed(&redis, &["dead", "show", QUEUE, "0123abcd"]).await.0, 1);
+    assert_eq!(failed(&redis, &["dead", "drop", QUEUE, ""]).await.0, 2);
 
     let locked = Redis::start_with(&["--requirepass", "right"]).await;
     let url = format!("redis://:secret@127.0.0.1:{}", locked.port());
@@ -172,7 +173,7 @@ async def started():
     print('true', flush=True)
 server.run()
 ";
-    let mut python = Python::run(&redis, script);
+    let mut python = Python::run(Library::Redis7, &redis, script);
     python.line().await;
     assert_eq!(
         printed(&redis, &["call", "math", "sum", "14", "y=3"]).await,
@@ -251,7 +252,7 @@ async fn dead_letters_are_listed_shown_retried_and_dropped() {
     );
     let one = printed(&redis, &["dead", "list", QUEUE, "-n", "1"]).await;
     assert!(one.contains(ids[2]) && !one.contains(ids[1]), "{one}");
-    let shown = printed(&redis, &["dead", "show", QUEUE, &ids[1][..6]]).await;
+    let shown = printed(&redis, &["dead", "show", QUEUE, &ids[1][..8]]).await;
     assert!(shown.ends_with("no \\u{1b}request\n"), "{shown}");
 
     let retried = output(&redis, &["dead", "retry", QUEUE, "--all"]).await;
@@ -334,15 +335,26 @@ async fn what_others_left_behind_is_swept_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_a_call_that_waits() {
+async fn ctrl_c_ends_a_call_and_what_carries_it_out() {
     let redis = Redis::start().await;
-    let mut waiting = command(&redis.url(), &["call", QUEUE, "sum", "1", "2"]);
+    let (ended, has_ended) = tokio::sync::oneshot::channel::<()>();
+    let ended = std::sync::Mutex::new(Some(ended));
+    let stuck = move |_: ()| {
+        // Dropped with the handler.
+        let ended = ended.lock().unwrap().take();
+        async move {
+            std::future::pending::<()>().await;
+            drop(ended);
+        }
+    };
+    start(server(&redis).method("stuck", stuck)).await;
+    let mut waiting = command(&redis.url(), &["call", QUEUE, "stuck"]);
     let waiting = waiting
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 1).await;
+    until(async || json_lines(&redis, &["queue", QUEUE]).await[0]["taken"] == 1).await;
     let pid = waiting.id().unwrap().to_string();
     assert!(
         Command::new("kill")
@@ -356,10 +368,15 @@ async fn ctrl_c_ends_a_call_that_waits() {
         .await
         .unwrap()
         .unwrap();
+    assert_eq!(output.status.code(), Some(130));
     assert_eq!(
-        (output.status.code(), &output.stdout[..], &output.stderr[..]),
-        (Some(130), &b""[..], &b"rpc: interrupted\n"[..])
+        (&output.stdout[..], &output.stderr[..]),
+        (&b""[..], &b"rpc: interrupted\n"[..])
     );
+    let dropped = tokio::time::timeout(PATIENCE / 4, has_ended)
+        .await
+        .expect("the handler goes on");
+    assert!(dropped.is_err());
 }
 
 #[tokio::test]

@@ -38,8 +38,8 @@ pub(crate) enum Verb {
 pub(crate) struct Chosen {
     /// The queue, which is the service's name
     queue: String,
-    /// Ids from the list, or their beginnings
-    #[arg(value_name = "ID", required_unless_present = "all")]
+    /// Ids from the list, or their first eight digits
+    #[arg(value_name = "ID", required_unless_present = "all", value_parser = beginning)]
     ids: Vec<String>,
     /// All letters
     #[arg(long, conflicts_with = "ids")]
@@ -168,6 +168,15 @@ async fn for_each(
 
 fn id(letter: &DeadLetter) -> String {
     format!("{:016x}", xxh3_64(letter.text().as_bytes()))
+}
+
+/// Short ones fit several letters, and an empty one, from a script's mistake, would fit all.
+fn beginning(word: &str) -> Result<String, &'static str> {
+    if (8..=16).contains(&word.len()) && word.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        Ok(word.to_ascii_lowercase())
+    } else {
+        Err("an id has 16 hexadecimal digits, of which at least 8 are needed")
+    }
 }
 
 fn when(letter: &DeadLetter) -> String {

@@ -1,11 +1,12 @@
 //! The command `rpc`: calls methods and looks after queues, for people and for scripts.
 //!
 //! Promises: nothing that comes from Redis acts on the terminal; with `--json` every line of output is one JSON value;
-//! the exit code says what kind of failure it was; Ctrl-C ends it at once. It uses nothing but the library's public
+//! the exit code says what kind of failure it was; Ctrl-C ends it, and the call that it waits for. It uses nothing but the library's public
 //! interface. Reading order: this file (what there is), `failure`, `screen` and `json` (what is shown), `words` (what
 //! was typed), then one file per verb: `call`, `servers`, `queue`, `dead`, `gc`.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +25,9 @@ mod gc;
 use failure::Failure;
 use screen::Screen;
 
+/// How long Ctrl-C may take to tell servers that nobody waits any more.
+const GOODBYE: Duration = Duration::from_millis(500);
+
 const EXAMPLES: &str = r#"Examples:
   rpc call math sum 14 3                    positional arguments, as in sum(14, 3)
   rpc call math sum x=14 y=3                keyword arguments
@@ -33,7 +37,7 @@ const EXAMPLES: &str = r#"Examples:
   rpc stats math                            what the servers did and how long it took
   rpc queue math                            what waits, who serves
   rpc dead list math                        what was given up
-  rpc dead retry math 5f0c                  once more, by the beginning of its id
+  rpc dead retry math 5f0c41d2              once more, by the beginning of its id
   rpc gc math --dry-run                     what others left behind
 
 Exit codes:
@@ -41,7 +45,7 @@ Exit codes:
   1    the method failed, or there is no such method or dead letter
   2    the command line is wrong
   3    no reply came in time
-  4    Redis cannot be reached, or refuses
+  4    Redis cannot be reached, refuses or is full
   130  interrupted with Ctrl-C"#;
 
 /// Calls the methods of services over Redis lists, and looks after their queues.
@@ -57,7 +61,8 @@ struct Cli {
 #[derive(clap::Args)]
 struct Options {
     /// Where Redis is: redis://[user:password@]host[:port][/db], rediss:// for TLS, unix:///path,
-    /// redis+sentinel://host,host/master or redis+cluster://host,host
+    /// redis+sentinel://host,host/master or redis+cluster://host,host. A password is better in the
+    /// environment, where the list of processes does not show it
     #[arg(
         long,
         global = true,
@@ -73,6 +78,9 @@ struct Options {
     /// Write JSON, one value per line
     #[arg(long, global = true)]
     json: bool,
+    /// The client, if there is one: it must outlive the call that Ctrl-C drops.
+    #[arg(skip)]
+    client: OnceLock<Client>,
 }
 
 #[derive(Subcommand)]
@@ -100,10 +108,19 @@ impl Options {
     }
 
     fn client(&self, queue: &str) -> Result<Client, Failure> {
-        Ok(Client::builder(queue)
+        let client = Client::builder(queue)
             .redis(&self.redis)
             .timeout(self.timeout)
-            .build()?)
+            .build()?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    /// Lets the client tell servers that what was interrupted is not waited for any more.
+    async fn goodbye(&self) {
+        if let Some(client) = self.client.get() {
+            // It is told before this question is answered. If neither comes through, the call's deadline ends it.
+            let _ = tokio::time::timeout(GOODBYE, client.queue_state()).await;
+        }
     }
 
     /// A connection that is there, so that a wrong password or address is told at once.
@@ -136,6 +153,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             screen.failed(&failure);
+            if matches!(failure, Failure::Interrupted) {
+                cli.options.goodbye().await;
+            }
             failure.exit_code()
         }
     }
