@@ -6,7 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::{Error, code, repair};
 
 /// A failure that crosses the wire: what a handler returns and what its caller sees as
-/// [`Error::Remote`](crate::Error::Remote).
+/// [`Error::Remote`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message} (code {code})")]
 pub struct Fault {

@@ -7,6 +7,9 @@ use crate::{Address, Error};
 
 const PREFIX: &str = "asyncredisrpc:";
 
+/// What stands between our own prefix and the client's name in the name of an inbox.
+const INBOX: &str = ":inbox:";
+
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     queue: String,
@@ -64,14 +67,27 @@ impl Keys {
         format!("{}:{id}", self.replies)
     }
 
-    /// List with all replies for one client.
-    pub(crate) fn inbox(&self, client: &str) -> String {
-        format!("{}{client}", self.inboxes())
+    /// A pattern that fits every reply's list, and perhaps others.
+    pub(crate) fn reply_pattern(&self) -> String {
+        let mut pattern = String::new();
+        for letter in self.replies.chars() {
+            if matches!(letter, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        pattern + ":*"
     }
 
-    /// What every inbox's name begins with.
-    pub(crate) fn inboxes(&self) -> String {
-        format!("{}:inbox:", self.own)
+    /// List with all replies for one client.
+    pub(crate) fn inbox(&self, client: &str) -> String {
+        format!("{}{INBOX}{client}", self.own)
+    }
+
+    /// Whether this is the name of an inbox of this queue.
+    pub(crate) fn is_inbox(&self, key: &str) -> bool {
+        key.strip_prefix(&self.own)
+            .is_some_and(|rest| rest.starts_with(INBOX))
     }
 
     /// List with the one request that a worker has in this slot.
@@ -158,6 +174,20 @@ mod tests {
         let reply = |queue| Keys::new(queue).unwrap().at(&cluster).reply(7);
         assert_eq!(reply("math"), "{asyncredisrpc:math}:reply:7");
         assert_eq!(reply("{a}b"), "asyncredisrpc:{a}b:7");
+    }
+
+    #[test]
+    fn an_inbox_of_another_queue_is_none() {
+        let keys = Keys::new("math").unwrap();
+        assert!(keys.is_inbox(&keys.inbox("c")));
+        for key in [
+            Keys::new("maths").unwrap().inbox("c"),
+            keys.slot("w", 3),
+            keys.dead(),
+            String::new(),
+        ] {
+            assert!(!keys.is_inbox(&key), "{key}");
+        }
     }
 
     #[test]

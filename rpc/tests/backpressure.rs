@@ -98,6 +98,7 @@ async fn a_call_costs_five_commands_one_by_one_and_fewer_under_load() {
     let one_by_one = total().await - before;
     client.call_many::<i64>("sum", (0..5000).map(|i| (i, 1))).await;
     let together = total().await - before - one_by_one;
-    assert!(one_by_one <= 5 * 500 + 50, "{one_by_one} commands for 500 calls");
+    // What Redis is asked while nothing arrives for a moment comes on top.
+    assert!(one_by_one <= 5 * 500 + 200, "{one_by_one} commands for 500 calls");
     assert!(together <= 4 * 5000, "{together} commands for 5000 calls");
 }

@@ -99,7 +99,15 @@ async fn a_server_stops_while_redis_is_away() {
 
 #[tokio::test]
 async fn calls_go_on_after_redis_restarts() {
-    let mut redis = Redis::start().await;
+    calls_go_on_after_restarts(Redis::start().await).await;
+}
+
+#[tokio::test]
+async fn calls_go_on_after_redis_restarts_without_its_data() {
+    calls_go_on_after_restarts(Redis::start_with(&["--appendonly", "no"]).await).await;
+}
+
+async fn calls_go_on_after_restarts(mut redis: Redis) {
     let (runs, stop) = (Runs::default(), CancellationToken::new());
     let serving = run(worker(&redis, &runs, &open()), &stop);
     let client = client(&redis);

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::python::Python;
+use crate::python::{Library, Python};
 use crate::redis_server::{PATIENCE, Redis};
 
 const PYTHON_SERVER: &str = r"
 import sys, time
 from asyncredisrpc.server import AsyncServer
-server = AsyncServer('math', '127.0.0.1', int(sys.argv[1]))
+server = AsyncServer('math', '127.0.0.1', sys.argv[1])
 
 @server.task
 async def sum(x, y=0):
@@ -53,7 +53,7 @@ import asyncio, json, sys
 from asyncredisrpc.client import AsyncClient
 
 async def main():
-    client = AsyncClient('math', '127.0.0.1', int(sys.argv[1]))
+    client = AsyncClient('math', '127.0.0.1', sys.argv[1])
     await client.connect()
     async def show(name, *args, **kwargs):
         print(json.dumps(await client.call(name, *args, **kwargs)), flush=True)
@@ -112,8 +112,8 @@ async fn rust_server(
     serving
 }
 
-async fn python_server(redis: &Redis) -> Python {
-    let mut python = Python::run(redis, PYTHON_SERVER);
+async fn python_server(library: Library, redis: &Redis) -> Python {
+    let mut python = Python::run(library, redis, PYTHON_SERVER);
     assert_eq!(python.line().await, json!(true));
     python
 }
@@ -128,9 +128,15 @@ fn client(redis: &Redis) -> Client {
 
 #[tokio::test]
 async fn a_python_client_is_served() {
+    for library in Library::ALL {
+        serve_python_client(library).await;
+    }
+}
+
+async fn serve_python_client(library: Library) {
     let redis = Redis::start().await;
     let _serving = rust_server(&redis, &CancellationToken::new()).await;
-    let mut python = Python::run(&redis, PYTHON_CLIENT);
+    let mut python = Python::run(library, &redis, PYTHON_CLIENT);
     for expected in [
         json!([0, 17]),
         json!([0, 17]),
@@ -151,8 +157,14 @@ async fn a_python_client_is_served() {
 
 #[tokio::test]
 async fn a_python_server_is_called() {
+    for library in Library::ALL {
+        call_python_server(library).await;
+    }
+}
+
+async fn call_python_server(library: Library) {
     let redis = Redis::start().await;
-    let _python = python_server(&redis).await;
+    let _python = python_server(library, &redis).await;
     let client = client(&redis);
     assert_eq!(client.call::<i64>("sum", (14, 3)).await.unwrap(), 17);
     assert_eq!(
@@ -197,7 +209,10 @@ async fn a_python_server_is_called() {
 async fn python_and_rust_servers_share_a_queue() {
     let redis = Redis::start().await;
     let stop = CancellationToken::new();
-    let (_python, serving) = (python_server(&redis).await, rust_server(&redis, &stop).await);
+    let (_python, serving) = (
+        python_server(Library::Redis7, &redis).await,
+        rust_server(&redis, &stop).await,
+    );
     let client = client(&redis);
     let mut answered = (0, 0);
     // In small groups, so that neither server can take everything while the other wakes up.

@@ -179,3 +179,27 @@ async fn a_request_taken_by_a_command_whose_answer_is_lost_is_done() {
         Vec::<String>::new()
     );
 }
+
+#[tokio::test]
+async fn a_server_whose_connections_fell_silent_comes_back_and_loses_nothing() {
+    let redis = Redis::start().await;
+    let proxy = Proxy::start(&redis, b"nothing says this").await;
+    let (stop, server) = (CancellationToken::new(), server(&proxy.url).build().unwrap());
+    let ready = server.ready();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    assert!(ready.await);
+    let client = client(&redis);
+    assert_eq!(client.call::<u32>("work", (0,)).await.unwrap(), 0);
+    proxy.fall_silent();
+    // The first of them is taken by a command that still waits in Redis and whose answer goes nowhere.
+    let calls = (1..=5).map(|number| client.call::<u32>("work", (number,)));
+    for (number, answer) in (1..).zip(futures_util::future::join_all(calls).await) {
+        assert_eq!(answer.unwrap(), number);
+    }
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    assert_eq!(
+        redis.command::<Vec<String>>("KEYS *:w:*").await,
+        Vec::<String>::new()
+    );
+}

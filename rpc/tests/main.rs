@@ -16,8 +16,12 @@ mod requests;
 mod interop;
 mod faults;
 mod addresses;
+#[cfg(feature = "tls")]
+mod tls;
 mod sentinels;
 mod cluster;
+#[cfg(feature = "cli")]
+mod command;
 mod repeats;
 mod lost_workers;
 mod deadly_requests;

@@ -38,7 +38,7 @@ impl ClientBuilder {
         }
     }
 
-    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`.
+    /// The Redis to use, as [`Address`] describes; by default `redis://127.0.0.1:6379`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
         Self {
@@ -89,6 +89,7 @@ impl ClientBuilder {
         tasks.spawn_on(see_to, &runtime);
         let requests = AtomicU64::new(0);
         let inner = Inner {
+            inbox: keys.inbox(&name),
             keys,
             shared,
             pending,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::inbox::call_id;
 use super::pending::Ticket;
-use super::{Client, META_VERSION, abandoned};
+use super::{Client, META_VERSION, QueueState, abandoned};
 use crate::connection::{self, milliseconds, pipe};
 use crate::envelope::{Meta, Reply};
 use crate::parent::Parent;
@@ -20,7 +20,7 @@ use crate::{Arguments, Error, Fault, RawArgs, code, repair, trace};
 const ASK_QUEUE: Duration = Duration::from_millis(250);
 
 /// How long the server that has the request may take to say so.
-const ASK_SERVER: Duration = Duration::from_millis(50);
+const ASK_SERVER: Duration = Duration::from_millis(150);
 
 /// How much of a reply that cannot be decoded is kept for the error.
 const RAW_LIMIT: usize = 1024;
@@ -170,7 +170,8 @@ impl Call {
         };
         match timeout_at(deadline, request.attempt(&mut ticket)).await {
             Ok(Ok(reply)) => match gave_up(&reply) {
-                Some(server) => Err(self.timed_out(after, Some(server)).await),
+                Some(server) if left.is_none() => Err(self.given_up(after, Some(server)).await),
+                Some(server) => Err(self.timed_out(after, Some(server), None)),
                 None => Ok(reply),
             },
             Ok(Err(error)) => Err(error),
@@ -182,6 +183,10 @@ impl Call {
     /// Finds out what became of a request whose reply did not come in time. It may even come now.
     async fn too_late(&self, mut ticket: Ticket, after: Duration) -> Result<Reply, Error> {
         let inner = &self.client.inner;
+        // A handler that waits for this call has something better to do with the time it has left.
+        if Parent::current().deadline.is_some() {
+            return Err(self.timed_out(after, None, None));
+        }
         let ask_server = async {
             let ids = [call_id(&inner.name, ticket.number)];
             let (listening,): (u64,) = inner
@@ -196,29 +201,26 @@ impl Call {
         };
         match timeout(ASK_SERVER, ask_server).await.ok().flatten() {
             Some(Ok(reply)) => match gave_up(&reply) {
-                Some(server) => Err(self.timed_out(after, Some(server)).await),
+                Some(server) => Err(self.given_up(after, Some(server)).await),
                 None => Ok(reply),
             },
-            Some(Err(_)) | None => Err(self.timed_out(after, None).await),
+            Some(Err(_)) | None => Err(self.given_up(after, None).await),
         }
     }
 
-    /// The error for a request that was sent and got no reply in time.
-    async fn timed_out(&self, after: Duration, taken_by: Option<String>) -> Error {
-        // A handler that waits for this call has something better to do with the time it has left.
-        let asked = match Parent::current().deadline {
-            None => timeout(ASK_QUEUE, self.client.inner.queue_state())
-                .await
-                .ok()
-                .and_then(Result::ok),
-            Some(_) => None,
-        };
+    /// The error for a request of which at most its server is known, with what Redis says of the queue.
+    async fn given_up(&self, after: Duration, taken_by: Option<String>) -> Error {
+        let state = timeout(ASK_QUEUE, self.client.inner.queue_state()).await;
+        self.timed_out(after, taken_by, state.ok().and_then(Result::ok))
+    }
+
+    fn timed_out(&self, after: Duration, taken_by: Option<String>, state: Option<QueueState>) -> Error {
         Error::Timeout {
             method: self.method.clone(),
             after,
             sent: true,
-            queue_len: asked.as_ref().map(|state| state.len),
-            servers: asked.map(|state| state.servers),
+            queue_len: state.as_ref().map(|state| state.len),
+            servers: state.map(|state| state.servers),
             taken_by,
         }
     }
@@ -278,7 +280,7 @@ impl Sending<'_> {
             let mut commands = pipe();
             commands.rpush(inner.keys.queue(), &body);
             if inner.pending.tells_reader() {
-                commands.rpush(inner.keys.inbox(&inner.name), "").ignore();
+                commands.rpush(&inner.inbox, "").ignore();
             }
             let before = std::mem::replace(&mut ticket.sent, true);
             match inner.shared.run::<Vec<u64>>(&commands).await {
@@ -333,7 +335,7 @@ impl Sending<'_> {
         let now = inner.shared.redis_now_ms();
         let meta = Meta {
             v: Some(META_VERSION),
-            reply_to: Some(inner.keys.inbox(&inner.name)),
+            reply_to: Some(inner.inbox.clone()),
             sent: Some(now),
             deadline: self.deadline.map(|deadline| now.saturating_add(left(deadline))),
             idempotent: self.options.idempotent,

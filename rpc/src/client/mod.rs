@@ -68,6 +68,8 @@ struct Inner {
     pending: Arc<Pending>,
     /// Begins every request's id, so that ids of different clients differ.
     name: String,
+    /// The list of replies to it.
+    inbox: String,
     requests: AtomicU64,
     timeout: Duration,
     limit: Limit,

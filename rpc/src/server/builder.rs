@@ -67,7 +67,7 @@ impl ServerBuilder {
         }
     }
 
-    /// The Redis to use, as [`Address`](crate::Address) describes; by default `redis://127.0.0.1:6379`. It must have
+    /// The Redis to use, as [`Address`] describes; by default `redis://127.0.0.1:6379`. It must have
     /// `maxmemory-policy noeviction`.
     #[must_use]
     pub fn redis(self, url: impl Into<String>) -> Self {
@@ -95,7 +95,9 @@ impl ServerBuilder {
         }
     }
 
-    /// The largest request accepted, in bytes; by default 16 MiB. Larger ones go to the dead-letter list, cut.
+    /// The largest request accepted, in bytes; by default 16 MiB. Larger ones go to the dead-letter list, cut. Redis
+    /// hands a request over before anybody can see how large it is, so where strangers can write to the queue, its
+    /// `proto-max-bulk-len` should not be much larger.
     #[must_use]
     pub fn max_request(self, bytes: usize) -> Self {
         Self {
@@ -123,7 +125,7 @@ impl ServerBuilder {
         }
     }
 
-    /// What handlers find as [`State<S>`](State); another state of the same type replaces it.
+    /// What handlers find as [`State<S>`](crate::State); another state of the same type replaces it.
     #[must_use]
     pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
         self.states.add(state);

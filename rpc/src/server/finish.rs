@@ -278,3 +278,26 @@ impl Inboxes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handed_in_at_once_is_bounded() {
+        let finished = |slot, bytes| Finished {
+            slot,
+            outcome: Outcome::DeadLetter("x".repeat(bytes)),
+        };
+        let mut waiting: Vec<Finished> = (0..300).map(|slot| finished(slot, 1)).collect();
+        assert_eq!(portion(&mut waiting).len(), AT_ONCE);
+        waiting.insert(0, finished(0, 2 * BYTES_AT_ONCE));
+        assert_eq!(
+            portion(&mut waiting).len(),
+            1,
+            "one is handed in whatever its size"
+        );
+        assert_eq!(portion(&mut waiting).len(), 300 - AT_ONCE);
+        assert!(waiting.is_empty());
+    }
+}

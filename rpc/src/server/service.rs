@@ -154,7 +154,7 @@ impl Service {
     async fn run(&self, worker: &Worker, method: Arc<Method>, received: Received, text: String) -> Outcome {
         let Received {
             id,
-            meta,
+            mut meta,
             target: _,
             args,
             kwargs,
@@ -185,8 +185,8 @@ impl Service {
             method: Arc::clone(&method.name),
             deadline,
             queued: meta.sent.map(|sent| duration(now.saturating_sub(sent))),
-            traceparent: meta.traceparent.clone(),
-            tracestate: meta.tracestate.clone(),
+            traceparent: meta.traceparent.take(),
+            tracestate: meta.tracestate.take(),
             cancel: call.cancel.clone(),
         };
         let request = Request {
@@ -229,10 +229,7 @@ impl Service {
         let answer = answer.map_err(Fault::into_reply);
         let answer = answer.as_deref().map_err(|(code, result)| (*code, &**result));
         // Any other key would let a caller write wherever it likes.
-        let inbox = meta
-            .reply_to
-            .as_ref()
-            .filter(|inbox| inbox.starts_with(&self.keys.inboxes()));
+        let inbox = meta.reply_to.as_ref().filter(|inbox| self.keys.is_inbox(inbox));
         match inbox {
             Some(inbox) => Outcome::Inbox {
                 inbox: inbox.clone(),
@@ -277,8 +274,8 @@ fn handle(method: Arc<Method>, request: Request) -> impl Future<Output = Answer>
         traceparent: context.traceparent.clone(),
         tracestate: context.tracestate.clone(),
     };
-    let (traceparent, queued) = (context.traceparent.clone(), context.queued);
-    let queued_ms = queued.map(milliseconds);
+    let queued = context.queued;
+    let (traceparent, queued_ms) = (&context.traceparent, queued.map(milliseconds));
     let span = tracing::info_span!(target: "rpc", "rpc", method = &*method.name, traceparent, queued_ms);
     let handling = async move {
         let mut handling = method.stats.start(queued);

@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::process::Process;
 use super::slots::Slots;
 use crate::Error;
-use crate::connection::{Connection, Pipeline, RedisError, RedisResult, Shared, cmd, milliseconds, pipe};
+use crate::connection::{
+    Connection, Pipeline, RedisError, RedisResult, Shared, cmd, is_passing, milliseconds, pipe,
+};
 use crate::keys::Keys;
 
 /// A worker counts as dead when it did not renew its heartbeat for this long: three renewals may fail.
@@ -147,7 +149,13 @@ impl Worker {
     async fn register(&self, connection: &mut Connection) -> RedisResult<bool> {
         let mut commands = pipe();
         commands.cmd("INFO").arg("server");
-        let (info,): (String,) = commands.query_async(connection).await?;
+        // Without this permission a removal cannot be told from a loss of data, and counts as one.
+        let info: RedisResult<(String,)> = commands.query_async(connection).await;
+        let info = match info {
+            Ok((info,)) => info,
+            Err(error) if is_passing(&error) => return Err(error),
+            Err(_) => String::new(),
+        };
         let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         {
             let mut known = self.redis_run.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,83 @@
+//! The limit: texts of the size of a request and a reply go through two lists and back, so many at once, with no call
+//! around them. One by one it is a ping-pong.
+
+use std::time::Instant;
+
+use redis::aio::MultiplexedConnection;
+use redis::{cmd, pipe};
+
+use crate::redis_server::Redis;
+use crate::sample::{Sample, cpu};
+
+const REQUEST: &str = r#"{"id":"0123456789ab-1234","name":"sum","args":[1234,1],"kwargs":{},"meta":{"v":1,"reply_to":"{asyncredisrpc:ours}:inbox:0123456789ab","deadline":1790000000000}}"#;
+const REPLY: &str = r#"{"id":"0123456789ab-1234","error":0,"result":1235}"#;
+
+pub(crate) async fn measure(redis: &Redis, at_once: usize, calls: usize) -> Sample {
+    let rounds = calls.div_ceil(at_once);
+    let echo = tokio::spawn(echo(redis.connection().await, rounds * at_once));
+    let (mut pushing, mut popping) = (redis.connection().await, redis.connection().await);
+    let (before, commands) = (
+        [cpu(std::process::id()), cpu(redis.pid())],
+        redis.commands().await,
+    );
+    let start = Instant::now();
+    let mut latencies = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let sent = Instant::now();
+        push(&mut pushing, "bare:requests", REQUEST, at_once).await;
+        let mut left = at_once;
+        while left > 0 {
+            left -= pop(&mut popping, "bare:replies", left).await;
+        }
+        latencies.push(sent.elapsed());
+    }
+    let wall = start.elapsed();
+    echo.await.unwrap();
+    latencies.sort_unstable();
+    let used = |at: usize, pid| Some(cpu(pid)?.saturating_sub(before[at]?));
+    let both = used(0, std::process::id()).zip(used(1, redis.pid()));
+    Sample {
+        calls: rounds * at_once,
+        wall,
+        latencies,
+        commands: redis.commands().await - commands,
+        // Both sides are this process.
+        cpu: both.map(|(own, redis)| [own / 2, own / 2, redis]),
+    }
+}
+
+async fn echo(mut connection: MultiplexedConnection, mut left: usize) {
+    while left > 0 {
+        let count = pop(&mut connection, "bare:requests", left).await;
+        push(&mut connection, "bare:replies", REPLY, count).await;
+        left -= count;
+    }
+}
+
+async fn push(connection: &mut MultiplexedConnection, list: &str, text: &str, count: usize) {
+    let mut commands = pipe();
+    for _ in 0..count {
+        commands.rpush(list, text).ignore();
+    }
+    commands.query_async::<()>(connection).await.unwrap();
+}
+
+/// Waits for one and takes what else is there; returns how many.
+async fn pop(connection: &mut MultiplexedConnection, list: &str, most: usize) -> usize {
+    let _: (String, String) = cmd("BLPOP")
+        .arg(list)
+        .arg(0)
+        .query_async(connection)
+        .await
+        .unwrap();
+    if most == 1 {
+        return 1;
+    }
+    let more: Option<Vec<String>> = cmd("LPOP")
+        .arg(list)
+        .arg(most - 1)
+        .query_async(connection)
+        .await
+        .unwrap();
+    1 + more.map_or(0, |more| more.len())
+}
