@@ -310,7 +310,7 @@ impl ExportParams {
 }
 
 impl TailParams {
-    /// Which records are followed.
+    /// Which records are followed; what a pipeline would make of them is left out, for it never ends.
     ///
     /// # Errors
     /// [`SearchError`] as for a search.

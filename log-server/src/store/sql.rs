@@ -75,7 +75,7 @@ fn select(store: &Store, sql: &str, budget: Arc<Budget>) -> rusqlite::Result<Sel
     if !statement.readonly() || statement.column_count() == 0 {
         return Err(rusqlite::Error::ModuleError("only SELECT is answered".into()));
     }
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut selected = Selected {
         columns,
         rows: Vec::new(),

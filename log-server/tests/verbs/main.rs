@@ -1,5 +1,7 @@
 //! The verbs of the real binary, on data directories of their own.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
 mod program;
 
 use std::io::Write as _;
