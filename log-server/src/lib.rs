@@ -3,7 +3,7 @@
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
 //! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side), `metrics` (what is
-//! counted), `terminal` (the verbs that print).
+//! counted), `tokens` (who may read), `import` (other programs' files), `terminal` (the verbs that print).
 
 pub mod config;
 pub mod query;
@@ -13,20 +13,24 @@ mod broker;
 mod ingest;
 mod http;
 mod metrics;
+pub mod tokens;
+pub mod import;
 pub mod terminal;
 
 use std::future::Future;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use broker::Broker;
-use config::Config;
+use config::{Config, OpenOptions};
 use metrics::Metrics;
 use search::Searcher;
 use store::Store;
+use tokens::Tokens;
 
 /// What a running server can be reached by; told once everything is up.
 #[derive(Debug, Clone)]
@@ -76,6 +80,11 @@ pub async fn run(
         http::AppState {
             searcher,
             store: store.clone(),
+            access: Arc::new(if config.insecure_no_auth {
+                http::Access::open()
+            } else {
+                http::Access::by(Tokens::of(&config.data), !config.listen.ip().is_loopback())
+            }),
             data: config.data.clone().into(),
             metrics,
             ingest_ready,
@@ -112,6 +121,73 @@ pub async fn run(
     broker.stop().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
     outcome
+}
+
+/// Serves the page for one file of a data directory, read-only, until `stop` resolves. `running` is given its address.
+///
+/// # Errors
+/// When the file cannot be read or the address cannot be used.
+pub async fn open(
+    options: OpenOptions,
+    stop: impl Future<Output = ()>,
+    running: impl FnOnce(&str),
+) -> anyhow::Result<()> {
+    if !options.listen.ip().is_loopback() {
+        anyhow::bail!("--listen: nobody is asked for a token, so only a loopback address will do");
+    }
+    let listener =
+        TcpListener::bind(options.listen).with_context(|| format!("listening on {}", options.listen))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let alone = Alone::new(&options.file)?;
+    let store = Store::open_to_read(&alone.0).with_context(|| options.file.display().to_string())?;
+    let stop_http = CancellationToken::new();
+    let mut http = tokio::spawn(http::serve(
+        listener,
+        http::AppState {
+            searcher: Searcher::new(store.clone()),
+            store,
+            data: alone.0.as_path().into(),
+            metrics: Arc::new(Metrics::new("", "")),
+            // Nothing arrives, and nobody waits for it.
+            ingest_ready: tokio::sync::watch::channel(true).1,
+            hosts: Arc::new(http::AllowedHosts::new(address, &[])),
+            access: Arc::new(http::Access::open()),
+            stop: stop_http.clone(),
+        },
+    ));
+    running(&format!("http://{address}"));
+    tokio::select! {
+        () = stop => {}
+        ended = &mut http => return Err(early("the HTTP side", ended)),
+    }
+    stop_http.cancel();
+    // What it ends with after being told to stop changes nothing any more.
+    let _ = http.await;
+    Ok(())
+}
+
+/// A data directory with nothing but a link to one file; gone when dropped.
+struct Alone(PathBuf);
+
+impl Alone {
+    fn new(file: &Path) -> anyhow::Result<Alone> {
+        let file = file.canonicalize().with_context(|| file.display().to_string())?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        let name = format!("log-server-{:016x}", u64::from_ne_bytes(random));
+        let alone = Alone(std::env::temp_dir().join(name));
+        std::fs::create_dir_all(alone.0.join("logs"))?;
+        std::os::unix::fs::symlink(file, alone.0.join("logs").join("opened.db"))?;
+        Ok(alone)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // The link is removed, not the file; what stays behind in a temporary directory harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A part ended by itself, which it never should.

@@ -4,8 +4,8 @@ use std::any::Any;
 
 use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -22,6 +22,8 @@ pub(super) enum ApiError {
     ForeignHost,
     /// Another site's page made it.
     ForeignPage,
+    /// It brings no token, or a wrong one.
+    Unknown,
     /// There is no such thing.
     NotFound,
     /// The search could not be done.
@@ -47,6 +49,15 @@ impl IntoResponse for ApiError {
                 StatusCode::FORBIDDEN,
                 json!({ "error": "another site's page may not ask this server" }),
             ),
+            ApiError::Unknown => {
+                let body = json!({ "error": "this server wants a token",
+                        "hint": "send it as `Authorization: Bearer`, or as the password in a browser" });
+                let ask = [(
+                    header::WWW_AUTHENTICATE,
+                    "Basic realm=\"log-server\", charset=\"UTF-8\"",
+                )];
+                return (StatusCode::UNAUTHORIZED, ask, Json(body)).into_response();
+            }
             ApiError::NotFound => (
                 StatusCode::NOT_FOUND,
                 json!({ "error": "there is nothing at this address" }),

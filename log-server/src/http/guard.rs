@@ -1,5 +1,5 @@
 //! Who is answered: requests that name a host we were told of (a foreign name that resolves to us is DNS rebinding) and
-//! that no other site's page made. Every answer forbids what the page does not need.
+//! that no other site's page made, and, where tokens are asked for, that bring one. Every answer forbids what the page does not need.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -53,7 +53,12 @@ impl AllowedHosts {
 
 /// Refuses foreign hosts and foreign pages; adds the protecting headers to every answer.
 pub(super) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let mut response = match refused(&state.hosts, request.headers()) {
+    let refused = refused(&state.hosts, request.headers()).or_else(|| {
+        // That the process lives is no secret, and who asks is a supervisor.
+        let is_known = request.uri().path() == "/livez" || state.access.allows(request.headers());
+        (!is_known).then_some(ApiError::Unknown)
+    });
+    let mut response = match refused {
         Some(error) => error.into_response(),
         None => next.run(request).await,
     };

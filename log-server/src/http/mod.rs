@@ -4,6 +4,7 @@
 //! in [`error`] and nowhere else. Knows nothing of SQL or Redis.
 
 mod guard;
+mod access;
 mod search;
 mod tail;
 mod page;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::search::Searcher;
 use crate::store::Store;
 
+pub(crate) use access::Access;
 pub(crate) use guard::AllowedHosts;
 
 /// How long a client may take to send a request's header.
@@ -51,6 +53,8 @@ pub(crate) struct AppState {
     pub(crate) ingest_ready: watch::Receiver<bool>,
     /// Who may be named in a request's `Host`.
     pub(crate) hosts: Arc<AllowedHosts>,
+    /// Who may read.
+    pub(crate) access: Arc<Access>,
     /// Ends the answers that never end.
     pub(crate) stop: CancellationToken,
 }

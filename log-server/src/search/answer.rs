@@ -268,6 +268,11 @@ impl Serialize for ShownRecord {
     }
 }
 
+/// A record as JSON.
+pub(crate) fn record_json(record: &StoredRecord) -> String {
+    serde_json::to_string(&ShownBorrowed(record)).expect("a record serialises without I/O")
+}
+
 /// The same of a record that somebody else owns.
 pub(super) struct ShownBorrowed<'a>(pub(super) &'a StoredRecord);
 

@@ -2,7 +2,7 @@
 
 use log_record::value::AsObject;
 
-use super::answer::ShownBorrowed;
+use super::answer::record_json;
 use super::params::ExportParams;
 use super::pipeline::{self, Made, ShownTable, columns_of};
 use super::{SearchError, Searcher};
@@ -134,8 +134,7 @@ pub(super) fn records<'a>(
     match format {
         ExportFormat::Ndjson => {
             for record in records {
-                let line = serde_json::to_string(&ShownBorrowed(record));
-                text.push_str(&line.expect("a record serialises without I/O"));
+                text.push_str(&record_json(record));
                 text.push('\n');
             }
         }
@@ -145,6 +144,11 @@ pub(super) fn records<'a>(
         }
     }
     text
+}
+
+/// A table in a format, with its head if that has one.
+pub(crate) fn in_format(shown: &ShownTable, format: ExportFormat) -> String {
+    table(shown, format, true)
 }
 
 /// A table in a format, with its head or without.

@@ -4,6 +4,7 @@
 //! so long each. Knows nothing of sockets or status codes.
 
 mod params;
+mod moment;
 mod answer;
 mod pipeline;
 mod around;
@@ -25,7 +26,9 @@ use answer::Account;
 use crate::query::{self, Query};
 use crate::store::{Budget, Direction, Histogram, Search, Store, StoreError};
 
+pub(crate) use answer::record_json;
 pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
+pub(crate) use export::in_format;
 pub use export::{Export, ExportFormat};
 pub use fields::{FieldsAnswer, ValuesAnswer};
 pub use issues::IssuesAnswer;

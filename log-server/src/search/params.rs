@@ -1,14 +1,13 @@
 //! The parameters of a question. All come as text, or as numbers where JSON writes them so.
 
 use std::fmt;
-use std::time::Duration;
 
-use log_record::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::around::Scope;
 use super::export::ExportFormat;
+use super::moment::range;
 use super::{Asked, SearchError, asked};
 use crate::query::Filter;
 use crate::store::{Cursor, TimeRange};
@@ -283,6 +282,21 @@ impl ExportParams {
         range(text(&self.from), text(&self.to))
     }
 
+    /// Which records an export is of; a pipeline makes none of its own.
+    ///
+    /// # Errors
+    /// [`SearchError`] as for a search, and when there is a pipeline.
+    pub fn records(&self) -> Result<(Filter, TimeRange), SearchError> {
+        let query = self.asked()?.query;
+        if !query.pipeline.is_empty() {
+            return Err(SearchError::BadParameter {
+                name: "query",
+                why: "this format has records only; leave out what comes behind |".into(),
+            });
+        }
+        Ok((query.filter, self.range()?))
+    }
+
     pub(super) fn format(&self) -> Result<ExportFormat, SearchError> {
         match text(&self.format) {
             None | Some("ndjson") => Ok(ExportFormat::Ndjson),
@@ -296,7 +310,7 @@ impl ExportParams {
 }
 
 impl TailParams {
-    /// Which records are followed.
+    /// Which records are followed; what a pipeline would make of them is left out, for it never ends.
     ///
     /// # Errors
     /// [`SearchError`] as for a search.
@@ -326,56 +340,6 @@ fn count(name: &'static str, given: Option<&str>, default: usize, most: usize) -
     }
 }
 
-fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, SearchError> {
-    let now = Timestamp::now();
-    let range = TimeRange {
-        from: from.map_or(Ok(Timestamp::MIN), |text| moment("from", text, now))?,
-        to: to.map_or(Ok(Timestamp::MAX), |text| moment("to", text, now))?,
-    };
-    if range.to < range.from {
-        return Err(SearchError::BadParameter {
-            name: "to",
-            why: "it is before `from`".into(),
-        });
-    }
-    Ok(range)
-}
-
-/// RFC 3339, nanoseconds since 1970, `now`, or so long before now: `-15m`, `-1h`, `-7d`.
-fn moment(name: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, SearchError> {
-    let known = match text {
-        "now" => Some(now),
-        _ => ago(text)
-            .map(|ago| now.before(ago))
-            .or_else(|| text.parse().map(Timestamp::from_nanos).ok()),
-    };
-    known
-        .or_else(|| text.parse().ok())
-        .ok_or_else(|| SearchError::BadParameter {
-            name,
-            why: format!(
-                "expected a time such as 2026-01-31T08:00:00Z, -15m, -1h, -7d or now, found {text:?}"
-            ),
-        })
-}
-
-/// `-` then a number and one of `ms s m h d w`. Months are not accepted: `m` is a minute.
-fn ago(text: &str) -> Option<Duration> {
-    let text = text.strip_prefix('-')?;
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let number: u64 = text[..digits].parse().ok()?;
-    let unit = match &text[digits..] {
-        "ms" => return Some(Duration::from_millis(number)),
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return None,
-    };
-    number.checked_mul(unit).map(Duration::from_secs)
-}
-
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
         struct Any;
@@ -402,40 +366,6 @@ impl<'de> Deserialize<'de> for Text {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(text: &str, seconds_ago: Option<i64>) {
-        let now = Timestamp::from_nanos(1_790_000_000_000_000_000);
-        let found = moment("from", text, now)
-            .ok()
-            .map(|time| (now.as_nanos() - time.as_nanos()) / 1_000_000_000);
-        assert_eq!(found, seconds_ago, "{text:?}");
-    }
-
-    #[test]
-    fn moments_are_read_in_every_documented_form() {
-        check("now", Some(0));
-        check("-90s", Some(90));
-        check("-15m", Some(900));
-        check("-1h", Some(3_600));
-        check("-7d", Some(604_800));
-        check("-2w", Some(1_209_600));
-        check("1789999999000000000", Some(1));
-        check("2026-09-21T14:13:10Z", Some(10));
-        check("2026-09-21T16:13:10+02:00", Some(10));
-        for wrong in [
-            "1h",
-            "-1",
-            "-h",
-            "-1y",
-            "-1M",
-            "yesterday",
-            "-99999999999999999999s",
-            "2026-13-01T00:00:00Z",
-        ] {
-            check(wrong, if wrong == "-1" { Some(1_790_000_000) } else { None });
-        }
-    }
-
     #[test]
     fn counts_are_bounded_and_named_when_wrong() {
         let limit = |text: &str| count("limit", Some(text), LIMIT, LIMIT_MOST);
@@ -451,11 +381,5 @@ mod tests {
                 "{wrong}"
             );
         }
-    }
-
-    #[test]
-    fn a_reversed_range_is_refused() {
-        assert!(range(Some("now"), Some("-1h")).is_err());
-        assert_eq!(range(None, None).unwrap(), TimeRange::ALL);
     }
 }

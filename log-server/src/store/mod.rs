@@ -8,7 +8,7 @@
 //!
 //! Reading order: `record` (what is stored), `schema` (the file), `ledger` (what was stored before), `tail` (the
 //! batches as they came), `writer` (the one thread that writes), `search`, `scan` and `histogram`
-//! (how they are found).
+//! (how they are found), `plain` and `sql` (what SQL sees of them).
 
 mod record;
 mod schema;
@@ -18,6 +18,8 @@ mod writer;
 mod search;
 mod scan;
 mod histogram;
+mod plain;
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +33,7 @@ pub use histogram::{Bucket, Histogram, Histogrammed};
 pub use record::{Cursor, RecordId, StoredRecord, TimeRange};
 pub use scan::{Scan, Scanned};
 pub use search::{Budget, Direction, Page, Partial, Search};
+pub use sql::{Selected, SqlValue};
 pub use tail::StoredBatch;
 
 use tail::Tail;

@@ -6,6 +6,10 @@
 
 mod query;
 mod export;
+mod tail;
+mod sql;
+mod token;
+mod completions;
 mod line;
 mod grid;
 
@@ -13,8 +17,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
+pub use completions::completions;
 pub use export::export;
 pub use query::query;
+pub use sql::sql;
+pub use tail::tail;
+pub use token::token;
 
 /// Whether what is printed may be coloured.
 fn colours() -> bool {
@@ -31,7 +39,7 @@ fn print(text: &str) -> anyhow::Result<bool> {
 }
 
 /// Says something beside the records.
-fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     // With stderr closed there is nowhere left to say it.
     let _ = writeln!(io::stderr(), "log-server: {text}");
 }

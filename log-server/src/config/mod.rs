@@ -1,6 +1,9 @@
 //! What can be configured: flags over environment over file over defaults.
 //!
-//! Every option is one line of [`Options`]; the README's table is checked against it by a test.
+//! Every option of the server is one line of [`Options`]; the README's table is checked against it by a test. Those of
+//! the other verbs are in `verbs`.
+
+mod verbs;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +12,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
-use crate::search::{self, ExportFormat};
+use crate::search;
+use crate::tokens::Tokens;
+
+pub use verbs::{
+    CompletionsOptions, ExportOptions, ImportOptions, OpenOptions, QueryOptions, SqlOptions, TailOptions,
+    TokenAction, TokenOptions,
+};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -33,71 +42,20 @@ enum Verb {
     Serve(Options),
     /// Print the newest records that match, or a table made of them
     Query(QueryOptions),
+    /// Print records as they arrive
+    Tail(TailOptions),
+    /// Ask in SQL
+    Sql(SqlOptions),
     /// Write everything that matches to stdout, newest first
     Export(ExportOptions),
-}
-
-/// What to print.
-#[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n  log-server query 'level:error | count by service, callsite'\n  log-server query '| timechart 1m p95 latency_ms by path' --from -1h --csv\n\nWorks with or without a running server; the query language is in the README."
-)]
-pub struct QueryOptions {
-    /// The query; empty finds everything
-    #[arg(default_value = "")]
-    pub query: String,
-    /// Directory of the records
-    #[arg(long, env = "LOG_SERVER_DATA", value_name = "DIR", default_value = DATA)]
-    pub data: PathBuf,
-    /// Not before: RFC 3339, or so long ago as -15m, -1h, -7d
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub from: Option<String>,
-    /// Before
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub to: Option<String>,
-    /// At most so many
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
-    pub limit: usize,
-    /// One JSON object a line, for programs
-    #[arg(long)]
-    json: bool,
-    /// Comma-separated, for spreadsheets
-    #[arg(long, conflicts_with = "json")]
-    csv: bool,
-}
-
-impl QueryOptions {
-    /// The format that programs asked for; `None`: people read it.
-    pub fn format(&self) -> Option<ExportFormat> {
-        if self.json {
-            Some(ExportFormat::Ndjson)
-        } else {
-            self.csv.then_some(ExportFormat::Csv)
-        }
-    }
-}
-
-/// What to write.
-#[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Examples:\n  log-server export 'trace:9f3c*' > incident.ndjson\n  log-server export level:error --from -7d --format csv > errors.csv"
-)]
-pub struct ExportOptions {
-    /// The query; empty finds everything
-    #[arg(default_value = "")]
-    pub query: String,
-    /// Directory of the records
-    #[arg(long, env = "LOG_SERVER_DATA", value_name = "DIR", default_value = DATA)]
-    pub data: PathBuf,
-    /// Not before: RFC 3339, or so long ago as -15m, -1h, -7d
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub from: Option<String>,
-    /// Before
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub to: Option<String>,
-    /// One JSON object a line, or a table for a spreadsheet
-    #[arg(long, value_parser = ["ndjson", "csv"], default_value = "ndjson")]
-    pub format: String,
+    /// Store log files that something else wrote
+    Import(ImportOptions),
+    /// Serve the search page for one file, read-only
+    Open(OpenOptions),
+    /// Manage who may read over HTTP
+    Token(TokenOptions),
+    /// Print what a shell needs to complete verbs and options
+    Completions(CompletionsOptions),
 }
 
 /// What the program is asked to do.
@@ -107,8 +65,20 @@ pub enum Command {
     Serve(Config),
     /// Print records.
     Query(QueryOptions),
+    /// Print records as they arrive.
+    Tail(TailOptions),
+    /// Ask in SQL.
+    Sql(SqlOptions),
     /// Write records.
     Export(ExportOptions),
+    /// Store files.
+    Import(ImportOptions),
+    /// Serve one file.
+    Open(OpenOptions),
+    /// Manage tokens.
+    Token(TokenOptions),
+    /// Print completions.
+    Completions(CompletionsOptions),
 }
 
 /// Where records are kept unless said otherwise.
@@ -145,7 +115,7 @@ pub struct Options {
     )]
     #[serde(default)]
     pub allow_host: Vec<String>,
-    /// Listen on another address than loopback although everyone who reaches it can read all records
+    /// Ask nobody for a token, even on an address that others reach: everyone there can read all records
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
     pub insecure_no_auth: bool,
@@ -171,6 +141,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Further names of the page's host.
     pub allow_host: Vec<String>,
+    /// Whether nobody is asked for a token.
+    pub insecure_no_auth: bool,
     /// From when on a query is told of as slow.
     pub slow_query: Duration,
 }
@@ -207,8 +179,8 @@ pub enum ConfigError {
     },
     /// Everybody could read everything.
     #[error(
-        "{0} can be reached from other machines, and there is no password: everyone who reaches it could read all \
-         records. Listen on 127.0.0.1 (and use a proxy that asks who it is), or say --insecure-no-auth"
+        "{0} can be reached from other machines, and there is no token: everyone who reaches it could read all records. \
+         Make one with `log-server token add NAME`, or listen on 127.0.0.1, or say --insecure-no-auth"
     )]
     Exposed(SocketAddr),
     /// A value is out of range.
@@ -224,7 +196,13 @@ impl CommandLine {
     pub fn command(self) -> Result<Command, ConfigError> {
         let options = match self.command {
             Some(Verb::Query(query)) => return Ok(Command::Query(query)),
+            Some(Verb::Tail(tail)) => return Ok(Command::Tail(tail)),
+            Some(Verb::Sql(sql)) => return Ok(Command::Sql(sql)),
             Some(Verb::Export(export)) => return Ok(Command::Export(export)),
+            Some(Verb::Import(import)) => return Ok(Command::Import(import)),
+            Some(Verb::Open(open)) => return Ok(Command::Open(open)),
+            Some(Verb::Token(token)) => return Ok(Command::Token(token)),
+            Some(Verb::Completions(shell)) => return Ok(Command::Completions(shell)),
             Some(Verb::Serve(after)) => after.over(self.options),
             None => self.options,
         };
@@ -258,7 +236,9 @@ impl Config {
         let listen = options
             .listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7080)));
-        if !listen.ip().is_loopback() && !options.insecure_no_auth {
+        let data = options.data.unwrap_or_else(|| DATA.into());
+        let open = options.insecure_no_auth;
+        if !listen.ip().is_loopback() && !open && Tokens::of(&data).is_empty() {
             return Err(ConfigError::Exposed(listen));
         }
         let redis = match options.redis.as_deref() {
@@ -270,13 +250,13 @@ impl Config {
         if queue.is_empty() {
             return Err(ConfigError::Value("--queue: a queue needs a name".into()));
         }
-        let data = options.data.unwrap_or_else(|| DATA.into());
         Ok(Config {
             data,
             redis,
             queue,
             listen,
             allow_host: options.allow_host,
+            insecure_no_auth: open,
             slow_query: options.slow_query.map_or(search::SLOW, Duration::from_millis),
         })
     }
@@ -356,7 +336,7 @@ mod tests {
 
     #[test]
     fn every_option_stands_in_the_readme_with_its_variable_and_default() {
-        let readme = include_str!("../../README.md");
+        let readme = include_str!("../../../README.md");
         let command = <CommandLine as CommandFactory>::command();
         for argument in command
             .get_arguments()
