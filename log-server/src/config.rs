@@ -2,11 +2,18 @@
 //!
 //! Every option is one line of [`Options`]; the README's table is checked against it by a test.
 
+mod storage;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
+
+use crate::store::{self, KeepRule, KeepTime};
+
+pub use storage::{BackupOptions, CheckOptions};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -32,6 +39,10 @@ enum Verb {
     Query(QueryOptions),
     /// Write everything that matches to stdout, newest first
     Export(ExportOptions),
+    /// Look whether everything that is stored can be read
+    Check(CheckOptions),
+    /// Copy the records while the server goes on
+    Backup(BackupOptions),
 }
 
 /// What to print.
@@ -89,6 +100,10 @@ pub enum Command {
     Query(QueryOptions),
     /// Write records.
     Export(ExportOptions),
+    /// Look for damage.
+    Check(CheckOptions),
+    /// Copy the records.
+    Backup(BackupOptions),
 }
 
 /// Where records are kept unless said otherwise.
@@ -129,6 +144,24 @@ pub struct Options {
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
     pub insecure_no_auth: bool,
+    /// How long records are kept: `30d` for all, `debug=2d` for a level; may be given several times [default: for ever]
+    #[arg(
+        long,
+        env = "LOG_SERVER_KEEP",
+        value_name = "[LEVEL=]TIME",
+        value_delimiter = ','
+    )]
+    #[serde(default)]
+    pub keep: Vec<KeepRule>,
+    /// Bytes that all records together may take on disk, such as `50GB`; beyond it the oldest are deleted [default: all there are]
+    #[arg(long, env = "LOG_SERVER_KEEP_BYTES", value_name = "BYTES")]
+    pub keep_bytes: Option<ByteSize>,
+    /// Time after which a new file is begun; the oldest file is what is deleted at a time [default: 1d]
+    #[arg(long, env = "LOG_SERVER_FILE_TIME", value_name = "TIME")]
+    pub file_time: Option<KeepTime>,
+    /// Bytes after which a new file is begun [default: 4GiB]
+    #[arg(long, env = "LOG_SERVER_FILE_BYTES", value_name = "BYTES")]
+    pub file_bytes: Option<ByteSize>,
     /// File with these options in TOML, for example `data = "/var/lib/logs"`
     #[arg(long, env = "LOG_SERVER_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -148,6 +181,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Further names of the page's host.
     pub allow_host: Vec<String>,
+    /// How records are kept.
+    pub store: store::Options,
 }
 
 /// How Redis is found.
@@ -200,6 +235,8 @@ impl CommandLine {
         let options = match self.command {
             Some(Verb::Query(query)) => return Ok(Command::Query(query)),
             Some(Verb::Export(export)) => return Ok(Command::Export(export)),
+            Some(Verb::Check(check)) => return Ok(Command::Check(check)),
+            Some(Verb::Backup(backup)) => return Ok(Command::Backup(backup)),
             Some(Verb::Serve(after)) => after.over(self.options),
             None => self.options,
         };
@@ -222,6 +259,14 @@ impl Options {
                 self.allow_host
             },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
+            keep: if self.keep.is_empty() {
+                other.keep
+            } else {
+                self.keep
+            },
+            keep_bytes: self.keep_bytes.or(other.keep_bytes),
+            file_time: self.file_time.or(other.file_time),
+            file_bytes: self.file_bytes.or(other.file_bytes),
             config: self.config.or(other.config),
         }
     }
@@ -235,6 +280,7 @@ impl Config {
         if !listen.ip().is_loopback() && !options.insecure_no_auth {
             return Err(ConfigError::Exposed(listen));
         }
+        let store = storage::kept(&options)?;
         let redis = match options.redis.as_deref() {
             None | Some("auto" | "") => Redis::Auto,
             Some("private") => Redis::Private,
@@ -251,6 +297,7 @@ impl Config {
             queue,
             listen,
             allow_host: options.allow_host,
+            store,
         })
     }
 }
@@ -269,7 +316,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn config(arguments: &[&str]) -> Result<Config, String> {
+    pub(super) fn config(arguments: &[&str]) -> Result<Config, String> {
         let arguments = ["log-server"].iter().chain(arguments);
         let line = CommandLine::try_parse_from(arguments).map_err(|error| error.to_string())?;
         match line.command().map_err(|error| error.to_string())? {

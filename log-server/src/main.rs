@@ -36,6 +36,8 @@ fn main() -> ExitCode {
                 Command::Serve(config) => serve(config).await,
                 Command::Query(query) => terminal::query(query).await,
                 Command::Export(export) => terminal::export(export).await,
+                Command::Check(check) => terminal::check(&check),
+                Command::Backup(backup) => terminal::backup(&backup),
             }
         })
     });

@@ -2,6 +2,9 @@
 //!
 //! What records say is hostile to terminals: every control character is shown, never sent.
 
+mod check;
+mod backup;
+
 use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
@@ -10,6 +13,9 @@ use log_record::{Fields, Level, Value};
 use crate::config::{ExportOptions, QueryOptions};
 use crate::search::{ExportParams, SearchParams, Searcher};
 use crate::store::{Store, StoredRecord};
+
+pub use backup::backup;
+pub use check::check;
 
 /// Prints the newest records that match, oldest first.
 ///

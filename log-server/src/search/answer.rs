@@ -113,6 +113,7 @@ impl Account {
             partial: partial.map(|partial| match partial {
                 Partial::Deadline => "the time limit was reached",
                 Partial::Cancelled => "it was cancelled",
+                Partial::Damaged => "part of what is stored cannot be read: see the server's log",
             }),
         }
     }
