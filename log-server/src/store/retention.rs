@@ -120,6 +120,7 @@ impl Sealer {
                 .collect();
             let after: usize = kept.iter().map(|batch| batch.records.len()).sum();
             self.rewrite(partition, std::slice::from_ref(block), kept)?;
+            self.delete_superseded()?;
             taken += before - after as u64;
         }
         let all = progress.without | levels;

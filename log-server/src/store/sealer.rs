@@ -101,7 +101,8 @@ impl Sealer {
     fn round(&mut self) -> Result<(), StoreError> {
         // What keeps the disk from filling comes first, and needs no room.
         self.delete_expired();
-        for partition in self.contents.partitions() {
+        // The newest first: it grows while the others wait.
+        for partition in self.contents.partitions().into_iter().rev() {
             if self.stopping() {
                 return Ok(());
             }
@@ -288,6 +289,9 @@ impl Sealer {
         self.work
             .superseded
             .push(Superseded::Blocks(partition.clone(), readers, ids));
+        // Rewriting may go on for minutes, and what arrives meanwhile must not pile up.
+        let live = self.contents.live();
+        while !self.stopping() && self.seal(&live)? {}
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What was sealed or replaced, and is deleted once no snapshot holds it any more: a search that began before goes on
 //! reading what it saw. What a crash leaves is deleted at the next start.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use rusqlite::Connection;
@@ -119,8 +120,9 @@ impl Sealer {
     /// Gives the room of deleted rows in an older partition back to the disk, and empties its log; the live one uses
     /// both again. Returns whether it is done: somebody may be reading.
     pub(super) fn give_back(&mut self, partition: &Arc<Partition>) -> Result<bool, StoreError> {
+        let stop = self.stop.clone();
         let writer = self.older(partition)?;
-        let shrunk = writer.execute_batch("PRAGMA incremental_vacuum;").and_then(|()| {
+        let shrunk = shrink(writer, &stop).and_then(|()| {
             writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
         });
         match shrunk {
@@ -129,4 +131,20 @@ impl Sealer {
             Err(error) => Err(partition.damaged(&error)),
         }
     }
+}
+
+/// Gives back free pages, some at a time, so that it can be stopped.
+fn shrink(writer: &Connection, stop: &AtomicBool) -> rusqlite::Result<()> {
+    let free = || writer.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+    let mut left = free()?;
+    while left > 0 && !stop.load(Ordering::Relaxed) {
+        writer.execute_batch("PRAGMA incremental_vacuum(1000);")?;
+        let now = free()?;
+        if now == left {
+            // A file of the first format keeps its pages, and uses them again.
+            break;
+        }
+        left = now;
+    }
+    Ok(())
 }

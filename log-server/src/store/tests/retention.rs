@@ -40,6 +40,7 @@ async fn the_byte_budget_is_kept_by_deleting_the_oldest() {
         let first = found
             .first_key_value()
             .map_or(0, |(id, _)| id.batch().unsigned_abs());
+        eprintln!("first {first}, found {}, sent {no}", found.len());
         first > 1 && statistics.deleted_records == first - 1 && found.len() as u64 == no + 1 - first
     });
     // What was deleted is still not stored a second time.
