@@ -56,7 +56,7 @@ pub async fn run(
         TcpListener::bind(config.listen).with_context(|| format!("listening on {}", config.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let store = Store::open(&config.data)?;
+    let store = Store::open_with(&config.data, config.store.clone())?;
     let mut broker = Broker::find(&config.redis, &config.data).await?;
 
     let searcher = Searcher::new(store.clone()).with_slow(config.slow_query);

@@ -42,6 +42,8 @@ fn main() -> ExitCode {
                 Command::Open(options) => open(options).await,
                 Command::Token(token) => terminal::token(&token),
                 Command::Completions(shell) => terminal::completions(&shell),
+                Command::Check(check) => terminal::check(&check),
+                Command::Backup(backup) => terminal::backup(&backup),
             }
         })
     });

@@ -4,17 +4,21 @@
 //! the other verbs are in `verbs`.
 
 mod verbs;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
 use crate::search;
+use crate::store::{self, KeepRule, KeepTime};
 use crate::tokens::Tokens;
 
+pub use storage::{BackupOptions, CheckOptions};
 pub use verbs::{
     CompletionsOptions, ExportOptions, ImportOptions, OpenOptions, QueryOptions, SqlOptions, TailOptions,
     TokenAction, TokenOptions,
@@ -56,6 +60,10 @@ enum Verb {
     Token(TokenOptions),
     /// Print what a shell needs to complete verbs and options
     Completions(CompletionsOptions),
+    /// Look whether everything that is stored can be read
+    Check(CheckOptions),
+    /// Copy the records while the server goes on
+    Backup(BackupOptions),
 }
 
 /// What the program is asked to do.
@@ -79,6 +87,10 @@ pub enum Command {
     Token(TokenOptions),
     /// Print completions.
     Completions(CompletionsOptions),
+    /// Look for damage.
+    Check(CheckOptions),
+    /// Copy the records.
+    Backup(BackupOptions),
 }
 
 /// Where records are kept unless said otherwise.
@@ -119,6 +131,24 @@ pub struct Options {
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
     pub insecure_no_auth: bool,
+    /// How long records are kept: `30d` for all, `debug=2d` for a level; may be given several times [default: for ever]
+    #[arg(
+        long,
+        env = "LOG_SERVER_KEEP",
+        value_name = "[LEVEL=]TIME",
+        value_delimiter = ','
+    )]
+    #[serde(default)]
+    pub keep: Vec<KeepRule>,
+    /// Bytes that all records together may take on disk, such as `50GB`; beyond it the oldest are deleted [default: all there are]
+    #[arg(long, env = "LOG_SERVER_KEEP_BYTES", value_name = "BYTES")]
+    pub keep_bytes: Option<ByteSize>,
+    /// Time after which a new file is begun; the oldest file is what is deleted at a time [default: 1d]
+    #[arg(long, env = "LOG_SERVER_FILE_TIME", value_name = "TIME")]
+    pub file_time: Option<KeepTime>,
+    /// Bytes after which a new file is begun [default: 4GiB]
+    #[arg(long, env = "LOG_SERVER_FILE_BYTES", value_name = "BYTES")]
+    pub file_bytes: Option<ByteSize>,
     /// Tell on stderr of queries that take at least so many milliseconds [default: 1000]
     #[arg(long, env = "LOG_SERVER_SLOW_QUERY", value_name = "MILLISECONDS")]
     pub slow_query: Option<u64>,
@@ -143,6 +173,8 @@ pub struct Config {
     pub allow_host: Vec<String>,
     /// Whether nobody is asked for a token.
     pub insecure_no_auth: bool,
+    /// How records are kept.
+    pub store: store::Options,
     /// From when on a query is told of as slow.
     pub slow_query: Duration,
 }
@@ -203,6 +235,8 @@ impl CommandLine {
             Some(Verb::Open(open)) => return Ok(Command::Open(open)),
             Some(Verb::Token(token)) => return Ok(Command::Token(token)),
             Some(Verb::Completions(shell)) => return Ok(Command::Completions(shell)),
+            Some(Verb::Check(check)) => return Ok(Command::Check(check)),
+            Some(Verb::Backup(backup)) => return Ok(Command::Backup(backup)),
             Some(Verb::Serve(after)) => after.over(self.options),
             None => self.options,
         };
@@ -225,6 +259,14 @@ impl Options {
                 self.allow_host
             },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
+            keep: if self.keep.is_empty() {
+                other.keep
+            } else {
+                self.keep
+            },
+            keep_bytes: self.keep_bytes.or(other.keep_bytes),
+            file_time: self.file_time.or(other.file_time),
+            file_bytes: self.file_bytes.or(other.file_bytes),
             slow_query: self.slow_query.or(other.slow_query),
             config: self.config.or(other.config),
         }
@@ -241,6 +283,7 @@ impl Config {
         if !listen.ip().is_loopback() && !open && Tokens::of(&data).is_empty() {
             return Err(ConfigError::Exposed(listen));
         }
+        let store = storage::kept(&options)?;
         let redis = match options.redis.as_deref() {
             None | Some("auto" | "") => Redis::Auto,
             Some("private") => Redis::Private,
@@ -257,6 +300,7 @@ impl Config {
             listen,
             allow_host: options.allow_host,
             insecure_no_auth: open,
+            store,
             slow_query: options.slow_query.map_or(search::SLOW, Duration::from_millis),
         })
     }
@@ -276,7 +320,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn config(arguments: &[&str]) -> Result<Config, String> {
+    pub(super) fn config(arguments: &[&str]) -> Result<Config, String> {
         let arguments = ["log-server"].iter().chain(arguments);
         let line = CommandLine::try_parse_from(arguments).map_err(|error| error.to_string())?;
         match line.command().map_err(|error| error.to_string())? {

@@ -82,6 +82,7 @@ fn search(error: &SearchError) -> (StatusCode, serde_json::Value) {
         SearchError::Store(error) => match error {
             StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, plain),
             StoreError::Failed(_)
+            | StoreError::Damaged { .. }
             | StoreError::Full
             | StoreError::InUse(_)
             | StoreError::Reused { .. }

@@ -99,8 +99,8 @@ impl Follower {
         let (batches, unseen) = self.store.since(self.after, BATCHES_AT_ONCE).ok()?;
         let (mut found, mut left_out) = (VecDeque::new(), 0);
         for batch in batches {
-            for (place, record) in batch.records.iter().enumerate() {
-                let id = RecordId::new(batch.id, place);
+            for (index, record) in batch.records.iter().enumerate() {
+                let id = batch.record_id(index);
                 if id <= self.after {
                     continue;
                 }

@@ -133,7 +133,9 @@ fn not_stored(error: StoreError) -> Fault {
     match error {
         StoreError::Reused { .. } => Fault::invalid_params(text),
         StoreError::Full | StoreError::Closed | StoreError::Failed(_) => Fault::unavailable(text),
-        StoreError::InUse(_) | StoreError::Unusable { .. } => Fault::handler(text),
+        StoreError::InUse(_) | StoreError::Unusable { .. } | StoreError::Damaged { .. } => {
+            Fault::handler(text)
+        }
     }
 }
 

@@ -237,6 +237,7 @@ pub(super) fn why(partial: Partial) -> &'static str {
     match partial {
         Partial::Deadline => "the time limit was reached",
         Partial::Cancelled => "it was cancelled",
+        Partial::Damaged => "part of what is stored cannot be read: see the server's log",
     }
 }
 

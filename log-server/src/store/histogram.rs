@@ -6,9 +6,10 @@ use log_record::{Level, Timestamp};
 
 use crate::query::Filter;
 
+use super::contents::Contents;
 use super::scan::{self, Scan, Scanned};
 use super::search::{Budget, Partial};
-use super::tail::Tail;
+use super::unit;
 use super::{StoreError, TimeRange};
 
 /// What to count.
@@ -49,13 +50,12 @@ pub struct Bucket {
     pub counts: [u64; Level::ALL.len()],
 }
 
-pub(super) fn run(tail: &Tail, histogram: &Histogram<'_>) -> Result<Histogrammed, StoreError> {
-    let mut entries = tail.entries();
-    entries.retain(|entry| histogram.range.touches(entry.earliest, entry.latest));
+pub(super) fn run(contents: &Contents, histogram: &Histogram<'_>) -> Result<Histogrammed, StoreError> {
+    let (entries, _) = unit::list(contents, histogram.range);
     let range = closed(
         histogram.range,
-        entries.iter().map(|entry| entry.earliest).min(),
-        entries.iter().map(|entry| entry.latest).max(),
+        entries.iter().map(|entry| entry.earliest()).min(),
+        entries.iter().map(|entry| entry.latest()).max(),
     );
     let step = step(range, histogram.buckets);
     let first = range.from.as_nanos().div_euclid(step);
@@ -68,7 +68,7 @@ pub(super) fn run(tail: &Tail, histogram: &Histogram<'_>) -> Result<Histogrammed
         range,
         budget: histogram.budget,
     };
-    let Scanned { scanned, partial } = scan::run(tail, &scan, |record, _| {
+    let Scanned { scanned, partial } = scan::run(contents, &scan, |record, _| {
         let index = usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
         counts[index][record.level() as usize] += 1;
         total += 1;

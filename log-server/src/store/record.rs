@@ -35,6 +35,11 @@ impl RecordId {
         RecordId((batch.unsigned_abs() << PLACE_BITS) | place as u64)
     }
 
+    /// Not below any record of that batch, and below every record of the next.
+    pub(super) fn last_of(batch: i64) -> RecordId {
+        RecordId::new(batch, (1 << PLACE_BITS) - 1)
+    }
+
     /// The id as a number.
     pub(super) fn as_number(self) -> u64 {
         self.0

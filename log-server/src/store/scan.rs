@@ -6,8 +6,9 @@ use log_record::{LogRecord, Source};
 
 use crate::query::{Filter, Scratch};
 
+use super::contents::Contents;
 use super::search::{Budget, Partial};
-use super::tail::Tail;
+use super::unit;
 use super::{StoreError, TimeRange};
 
 /// What to look at.
@@ -30,37 +31,36 @@ pub struct Scanned {
 }
 
 pub(super) fn run(
-    tail: &Tail,
+    contents: &Contents,
     scan: &Scan<'_>,
     mut see: impl FnMut(&LogRecord, &Arc<Source>),
 ) -> Result<Scanned, StoreError> {
     let mut scratch = Scratch::default();
     let mut scanned = 0;
+    let (units, mut damaged) = unit::list(contents, scan.range);
     // The newest first: if time runs out, what is missing is old.
-    for entry in tail.entries().iter().rev() {
-        if !scan.range.touches(entry.earliest, entry.latest) {
-            continue;
-        }
+    for unit in units.iter().rev() {
         if let Some(partial) = scan.budget.spent() {
             return Ok(Scanned {
                 scanned,
                 partial: Some(partial),
             });
         }
-        let batch = tail.decode(entry)?;
-        for record in batch
-            .records
-            .iter()
-            .filter(|record| scan.range.holds(record.time))
-        {
-            scanned += 1;
-            if scan.filter.matches(record, &batch.source, &mut scratch) {
-                see(record, &batch.source);
+        for batch in unit.batches(contents, &mut damaged)? {
+            for record in batch
+                .records
+                .iter()
+                .filter(|record| scan.range.holds(record.time))
+            {
+                scanned += 1;
+                if scan.filter.matches(record, &batch.source, &mut scratch) {
+                    see(record, &batch.source);
+                }
             }
         }
     }
     Ok(Scanned {
         scanned,
-        partial: None,
+        partial: damaged.then_some(Partial::Damaged),
     })
 }

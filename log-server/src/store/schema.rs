@@ -1,151 +1,176 @@
-//! The data directory and the database in it: how it is locked, opened, and told apart from other files.
+//! The tables of a partition: how a file is made, told apart from other files, brought up to date, and connected to.
 //!
-//! `<data>/lock` is held with `flock` while a server runs; `<data>/logs/<UTC time>.db` holds the records. Directories
-//! are 0700 and files 0600: logs are nobody else's business.
+//! The format's version stands in `user_version`. An older one is migrated in one transaction; a newer one is refused,
+//! so that an older server cannot harm it. A file that is not ours is never written to.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{FlockOperation, flock};
 
 use super::StoreError;
+use super::crash;
+use super::directory::unusable;
 
 /// "LogS": marks our files among SQLite's.
-const APPLICATION_ID: i32 = 0x4C6F_6753;
-/// The version of the tables below. A file with a higher one is refused, so that an older server cannot harm it.
-const VERSION: i32 = 1;
+pub(super) const APPLICATION_ID: i32 = 0x4C6F_6753;
 
-const CREATE: &str = "
-CREATE TABLE batches (
-    id       INTEGER PRIMARY KEY,  -- rises in order of arrival
-    boot     TEXT,                 -- the sender's run; NULL: not deduplicated
-    no       INTEGER,              -- the batch's number in that run
-    arrived  INTEGER NOT NULL,     -- ns since 1970
-    records  INTEGER NOT NULL,
-    earliest INTEGER,              -- ns, of its records; NULL: it has none
-    latest   INTEGER,
-    hash     INTEGER NOT NULL,     -- xxh3 of the text, to tell a repeat from a reuse of the number
-    payload  BLOB NOT NULL         -- the batch's JSON text as it came, zstd
-) STRICT;
-CREATE UNIQUE INDEX batches_identity ON batches (boot, no) WHERE boot IS NOT NULL;
-";
+/// What each version of the format added to the one before; version 1 to an empty file. A step is never changed once it
+/// was released. Each makes only what is new, so that bringing a file up to date costs the same whatever its size.
+const STEPS: [&str; 2] = [
+    "CREATE TABLE batches (            -- as they came, until they are sealed
+        id       INTEGER PRIMARY KEY,  -- rises in order of arrival, over all partitions
+        boot     TEXT,                 -- the sender's run; NULL: not deduplicated
+        no       INTEGER,              -- the batch's number in that run
+        arrived  INTEGER NOT NULL,     -- ns since 1970
+        records  INTEGER NOT NULL,
+        earliest INTEGER,              -- ns, of its records; NULL: it has none
+        latest   INTEGER,
+        hash     INTEGER NOT NULL,     -- xxh3 of the text, to tell a repeat from a reuse of the number
+        payload  BLOB NOT NULL         -- the batch's JSON text as it came, zstd
+    ) STRICT;
+    CREATE UNIQUE INDEX batches_identity ON batches (boot, no) WHERE boot IS NOT NULL;",
+    "CREATE TABLE blocks (             -- records sealed together
+        id          INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: who reads a block may outlive it
+        first_batch INTEGER NOT NULL,
+        last_batch  INTEGER NOT NULL,
+        rows        INTEGER NOT NULL,
+        earliest    INTEGER NOT NULL,  -- ns, of its records
+        latest      INTEGER NOT NULL,
+        trace       INTEGER NOT NULL,  -- records of each level
+        debug       INTEGER NOT NULL,
+        info        INTEGER NOT NULL,
+        warn        INTEGER NOT NULL,
+        error       INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE columns (
+        id   INTEGER PRIMARY KEY,      -- block << 16 | number of the column
+        data BLOB NOT NULL             -- and 4 bytes of xxh3 over it
+    ) STRICT;
+    CREATE TABLE replaced (            -- blocks that others took the place of; their columns are still to be deleted
+        block INTEGER PRIMARY KEY
+    ) STRICT;
+    CREATE TABLE boots (               -- which of a sender's batches were stored, in sealed ones
+        id         INTEGER PRIMARY KEY,
+        boot       TEXT NOT NULL UNIQUE,
+        contiguous INTEGER NOT NULL,   -- every number from 1 to this one
+        above      BLOB,               -- those above it, 8 bytes each; NULL: too many, ask `sent` of every partition
+        seen       INTEGER NOT NULL    -- when the last of them arrived, ns since 1970
+    ) STRICT;
+    CREATE TABLE sent (                -- the content of sealed batches: numbers without a hole
+        boot   INTEGER NOT NULL,
+        first  INTEGER NOT NULL,
+        last   INTEGER NOT NULL,
+        hashes BLOB NOT NULL           -- 4 bytes each
+    ) STRICT;
+    CREATE INDEX sent_identity ON sent (boot, first, last);
+    CREATE TABLE set_aside (           -- batches whose payload could not be read when they were to be sealed
+        id INTEGER PRIMARY KEY, boot TEXT, no INTEGER, arrived INTEGER NOT NULL, records INTEGER NOT NULL,
+        earliest INTEGER, latest INTEGER, hash INTEGER NOT NULL, payload BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE progress (            -- one row
+        one         INTEGER PRIMARY KEY CHECK (one = 1),
+        first_batch INTEGER NOT NULL,  -- no batch of this partition has a lower id
+        sealed      INTEGER NOT NULL,  -- every batch up to this id is sealed
+        without     INTEGER NOT NULL   -- levels that retention took out, as bits
+    ) STRICT;
+    INSERT INTO progress VALUES (1, 1, 0, 0);",
+];
 
-/// An open database, and the lock that makes it ours.
-pub(super) struct DatabaseFile {
-    pub(super) path: PathBuf,
-    pub(super) connection: Connection,
-    /// Held until the process ends or the store is dropped.
-    _lock: File,
+/// The version that this server writes.
+pub(super) const VERSION: usize = STEPS.len();
+
+/// `synchronous=FULL` is the promise that an acknowledged record survives a power cut. Checkpoints are made by a thread
+/// of their own: an automatic one would stall the commit that it falls upon by 50 to 150 ms.
+const WRITING: &str = "
+    PRAGMA page_size=16384;
+    PRAGMA auto_vacuum=INCREMENTAL;
+    PRAGMA journal_mode=WAL;
+    PRAGMA synchronous=FULL;
+    PRAGMA wal_autocheckpoint=0;
+    PRAGMA journal_size_limit=67108864;
+    PRAGMA trusted_schema=OFF;
+    PRAGMA cell_size_check=ON;
+    PRAGMA busy_timeout=5000;";
+
+const READING: &str = "
+    PRAGMA query_only=ON;
+    PRAGMA trusted_schema=OFF;
+    PRAGMA cell_size_check=ON;
+    PRAGMA busy_timeout=5000;";
+
+/// What a file turns out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Nothing was ever written to it.
+    Empty,
+    /// Ours, of this version.
+    Version(usize),
 }
 
-/// Locks the directory and opens the newest database in it, or a new one.
-pub(super) fn open(data: &Path) -> Result<DatabaseFile, StoreError> {
-    let logs = data.join("logs");
-    for directory in [data, &logs] {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|e| unusable(directory, &e))?;
-    }
-    let lock = lock(data)?;
-    let path = match newest(&logs)? {
-        Some(path) => path,
-        None => logs.join(format!(
-            "{}.db",
-            jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ")
-        )),
-    };
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| unusable(&path, &error))?;
-    let connection = Connection::open(&path).map_err(|error| unusable(&path, &error))?;
-    let fresh = is_fresh(&connection, &path)?;
-    prepare(&connection).map_err(|error| unusable(&path, &error))?;
-    if fresh {
-        create(&connection).map_err(|error| unusable(&path, &error))?;
-    }
-    Ok(DatabaseFile {
+/// Makes a partition at `path`, complete except for what `fill` adds in the same transaction.
+pub(super) fn create(
+    path: &Path,
+    fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    touch(path);
+    let connection = Connection::open(path)?;
+    // Without a log beside it the file can be given its name in one step.
+    connection.execute_batch(
+        "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA;",
+    )?;
+    let transaction = connection.unchecked_transaction()?;
+    advance(&transaction, 0)?;
+    fill(&transaction)?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// A connection that writes to the partition at `path`, which is brought up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |error: rusqlite::Error| unusable(path, &error);
+    let connection = Connection::open_with_flags(
         path,
-        connection,
-        _lock: lock,
-    })
-}
-
-/// The newest database of a directory for reading only, with or without a server that writes to it.
-pub(super) fn open_to_read(data: &Path) -> Result<(PathBuf, Connection), StoreError> {
-    let logs = data.join("logs");
-    let path = newest(&logs)?.ok_or_else(|| unusable(&logs, &"there are no records here"))?;
-    let connection = open_reader(&path)?;
-    if is_fresh(&connection, &path)? {
-        return Err(unusable(&path, &"there are no records here"));
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
+    let version = match format(&connection, path)? {
+        Format::Empty => 0,
+        Format::Version(version) => version,
+    };
+    connection.execute_batch(WRITING).map_err(failed)?;
+    if version < VERSION {
+        if version > 0 {
+            tracing::info!(path = %path.display(), from = version, to = VERSION, "bringing the partition up to date");
+        }
+        let transaction = connection.unchecked_transaction().map_err(failed)?;
+        advance(&transaction, version).map_err(failed)?;
+        crash::point("migrate.before-commit");
+        transaction.commit().map_err(failed)?;
+        crash::point("migrate.committed");
     }
-    Ok((path, connection))
+    Ok(connection)
 }
 
-/// A second connection that can only read.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+/// A connection that can only read the partition at `path`.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let reader = Connection::open_with_flags(path, flags).map_err(|error| unusable(path, &error))?;
-    reader
-        .execute_batch("PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA busy_timeout=5000;")
-        .map_err(|error| unusable(path, &error))?;
+    let reader = Connection::open_with_flags(path, flags)?;
+    reader.execute_batch(READING)?;
     Ok(reader)
 }
 
-fn lock(data: &Path) -> Result<File, StoreError> {
-    let path = data.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| unusable(&path, &error))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| StoreError::InUse(data.display().to_string()))?;
-    Ok(file)
-}
-
-fn newest(logs: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let mut newest = None;
-    for entry in fs::read_dir(logs).map_err(|error| unusable(logs, &error))? {
-        let path = entry.map_err(|error| unusable(logs, &error))?.path();
-        // Names are UTC times, so the greatest is the newest.
-        if path.extension().is_some_and(|extension| extension == "db") && Some(&path) > newest.as_ref() {
-            newest = Some(path);
-        }
-    }
-    Ok(newest)
-}
-
-/// `synchronous=FULL` is the promise that an acknowledged record survives a power cut.
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "PRAGMA page_size=16384;
-         PRAGMA journal_mode=WAL;
-         PRAGMA synchronous=FULL;
-         PRAGMA trusted_schema=OFF;
-         PRAGMA cell_size_check=ON;
-         PRAGMA busy_timeout=5000;
-         PRAGMA journal_size_limit=67108864;",
-    )
-}
-
-/// Whether the file is empty. Refuses a file that is not ours before anything is written to it.
-fn is_fresh(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
-    let failed = |error: rusqlite::Error| unusable(path, &error);
+/// What the file is. Refuses one that is not ours or newer than this server, before anything is written to it.
+pub(super) fn format(connection: &Connection, path: &Path) -> Result<Format, StoreError> {
     let number = |sql: &str| {
         connection
             .query_row(sql, [], |row| row.get::<_, i32>(0))
-            .map_err(failed)
+            .map_err(|error| unusable(path, &error))
     };
     if number("SELECT count(*) FROM sqlite_schema")? == 0 {
-        return Ok(true);
+        return Ok(Format::Empty);
     }
     if number("PRAGMA application_id")? != APPLICATION_ID {
         return Err(unusable(
@@ -154,25 +179,68 @@ fn is_fresh(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
         ));
     }
     let version = number("PRAGMA user_version")?;
-    if version != VERSION {
-        let why =
-            format!("it was written by a newer log-server (format {version}, this one knows {VERSION})");
-        return Err(unusable(path, &why));
+    match usize::try_from(version) {
+        Ok(known @ 1..=VERSION) => Ok(Format::Version(known)),
+        Ok(newer) if newer > VERSION => Err(unusable(
+            path,
+            &format!("it was written by a newer log-server (format {newer}, this one knows {VERSION})"),
+        )),
+        Ok(_) | Err(_) => Err(unusable(
+            path,
+            &format!("it says that it has format {version}, which never was"),
+        )),
     }
-    Ok(false)
 }
 
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    let transaction = connection.unchecked_transaction()?;
-    transaction.execute_batch(CREATE)?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()
+/// The tables and indexes of a file, as they were declared.
+pub(super) fn tables(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let mut statement =
+        connection.prepare("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
 }
 
-fn unusable(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Unusable {
-        path: path.display().to_string(),
-        why: why.to_string(),
+/// The tables and indexes that this version makes.
+pub(super) fn expected() -> BTreeSet<String> {
+    let made = || {
+        let connection = Connection::open_in_memory()?;
+        advance(&connection, 0)?;
+        tables(&connection)
+    };
+    made().expect("our own tables can be made in memory")
+}
+
+/// Makes a file as the first format had it.
+#[cfg(test)]
+pub(super) fn create_first_format(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA user_version=1;")
+        .unwrap();
+    connection.execute_batch(STEPS[0]).unwrap();
+    connection
+        .pragma_update(None, "application_id", APPLICATION_ID)
+        .unwrap();
+}
+
+/// Creates the file with nobody else's rights, so that SQLite does not create it with everybody's.
+pub(super) fn touch(path: &Path) {
+    // If it cannot be created, SQLite will say so.
+    let _ = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+}
+
+fn advance(connection: &Connection, from: usize) -> rusqlite::Result<()> {
+    for step in &STEPS[from..] {
+        connection.execute_batch(step)?;
     }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(
+        None,
+        "user_version",
+        i32::try_from(VERSION).expect("there are few versions"),
+    )
 }

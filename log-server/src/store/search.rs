@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::query::{Filter, Scratch};
 
-use super::tail::{Entry, Tail};
+use super::contents::Contents;
+use super::unit::{self, Unit};
 use super::{Cursor, RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
 
 /// What to find.
@@ -74,6 +75,8 @@ pub enum Partial {
     Deadline,
     /// Nobody wanted it any more.
     Cancelled,
+    /// Something that is stored cannot be read.
+    Damaged,
 }
 
 /// Records found, in the search's direction.
@@ -102,28 +105,28 @@ impl Direction {
     }
 
     /// The place before every record of a batch.
-    fn front(self, entry: &Entry) -> Cursor {
+    fn front(self, entry: &Unit) -> Cursor {
         match self {
             Direction::Older => Cursor {
-                time: entry.latest,
+                time: entry.latest(),
                 id: RecordId::MAX,
             },
             Direction::Newer => Cursor {
-                time: entry.earliest,
+                time: entry.earliest(),
                 id: RecordId::default(),
             },
         }
     }
 
     /// The place behind every record of a batch.
-    fn back(self, entry: &Entry) -> Cursor {
+    fn back(self, entry: &Unit) -> Cursor {
         match self {
             Direction::Older => Cursor {
-                time: entry.earliest,
+                time: entry.earliest(),
                 id: RecordId::default(),
             },
             Direction::Newer => Cursor {
-                time: entry.latest,
+                time: entry.latest(),
                 id: RecordId::MAX,
             },
         }
@@ -133,14 +136,12 @@ impl Direction {
 /// What was found so far: at most as many as wanted, the first of them in the search's direction.
 type Found = BTreeMap<Rank, StoredRecord>;
 
-pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> {
+pub(super) fn run(contents: &Contents, search: &Search<'_>) -> Result<Page, StoreError> {
     let direction = search.direction;
     let after = search.after.map_or(Rank::MAX, |after| direction.rank(after));
-    let mut entries = tail.entries();
-    entries.retain(|entry| {
-        search.range.touches(entry.earliest, entry.latest) && direction.rank(direction.back(entry)) < after
-    });
-    entries.sort_unstable_by_key(|entry| (direction.rank(direction.front(entry)), entry.id));
+    let (mut entries, mut damaged) = unit::list(contents, search.range);
+    entries.retain(|entry| direction.rank(direction.back(entry)) < after);
+    entries.sort_unstable_by_key(|entry| (direction.rank(direction.front(entry)), entry.first_batch()));
     let mut found = Found::new();
     let mut scratch = Scratch::default();
     let mut scanned = 0;
@@ -172,14 +173,9 @@ pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> 
                 partial: Some(partial),
             });
         }
-        scanned += visit(
-            &*tail.decode(entry)?,
-            entry,
-            search,
-            wanted,
-            &mut found,
-            &mut scratch,
-        );
+        for batch in entry.batches(contents, &mut damaged)? {
+            scanned += visit(&batch, search, wanted, &mut found, &mut scratch);
+        }
     }
     let more = found.len() == wanted;
     if more {
@@ -197,14 +193,13 @@ pub(super) fn run(tail: &Tail, search: &Search<'_>) -> Result<Page, StoreError> 
         records: found.into_values().rev().collect(),
         next,
         scanned,
-        partial: None,
+        partial: damaged.then_some(Partial::Damaged),
     })
 }
 
 /// Adds the batch's matches, keeping the first `wanted`; returns how many records it looked at.
 fn visit(
     batch: &StoredBatch,
-    entry: &Entry,
     search: &Search<'_>,
     wanted: usize,
     found: &mut Found,
@@ -214,8 +209,8 @@ fn visit(
         .after
         .map_or(Rank::MAX, |after| search.direction.rank(after));
     let mut scanned = 0;
-    for (place, record) in batch.records.iter().enumerate() {
-        let id = RecordId::new(entry.id, place);
+    for (index, record) in batch.records.iter().enumerate() {
+        let id = batch.record_id(index);
         let rank = search.direction.rank(Cursor {
             time: record.time,
             id,

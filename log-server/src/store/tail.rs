@@ -1,24 +1,25 @@
-//! The batches as they came: a list of all of them in memory, and the newest ones decoded.
+//! The batches that are not sealed yet: an entry in memory for each, and the newest ones decoded.
 //!
 //! Rule: memory for decoded batches is bounded by [`DECODED_RECORDS`]; an older batch is read from the file and decoded
-//! when a search needs it. The list has one small entry per batch, in order of arrival.
+//! when it is needed. What is read back is what was stored: its hash is compared.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use log_record::{Batch, LogRecord, Source, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::watch;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::schema;
-use super::{RecordId, StoreError, StoredRecord};
+use super::partition::Partition;
+use super::{RecordId, StoreError};
 
 /// How many records stay decoded, about 1 KiB each. Enough for the last minutes of a busy system, which is what people
 /// look at; raise it if memory is plentiful.
 const DECODED_RECORDS: usize = 40_000;
 
-const ENTRIES: &str = "SELECT id, arrived, records, earliest, latest FROM batches ORDER BY id";
+const ENTRIES: &str =
+    "SELECT id, arrived, records, earliest, latest, hash FROM batches WHERE id > ?1 ORDER BY id";
 const PAYLOAD: &str = "SELECT payload FROM batches WHERE id = ?1";
 
 /// A decoded batch.
@@ -28,196 +29,161 @@ pub struct StoredBatch {
     pub id: i64,
     /// Who sent it.
     pub source: Arc<Source>,
-    /// Its records; a record's place is part of its [`RecordId`].
+    /// The place of the first of its records in the batch as it came. Not 0 once retention has taken out some before it:
+    /// what is left of a batch is then in several pieces, so that a record's id stays what it was.
+    pub first: usize,
+    /// Its records.
     pub records: Vec<LogRecord>,
 }
 
-/// What is known of a batch without decoding it.
-#[derive(Debug, Clone, Copy)]
+impl StoredBatch {
+    /// The id of the record at `index` of [`StoredBatch::records`].
+    pub fn record_id(&self, index: usize) -> RecordId {
+        RecordId::new(self.id, self.first + index)
+    }
+
+    /// The record of that id, if it is here.
+    pub(super) fn record(&self, id: RecordId) -> Option<&LogRecord> {
+        if id.batch() != self.id {
+            return None;
+        }
+        self.records.get(id.place().checked_sub(self.first)?)
+    }
+}
+
+/// What is known of an unsealed batch without decoding it.
 pub(super) struct Entry {
     pub(super) id: i64,
     pub(super) arrived: Timestamp,
+    /// 0 for a batch that has none; it waits to be entered in the ledger, and is in no snapshot.
     pub(super) records: usize,
     pub(super) earliest: Timestamp,
     pub(super) latest: Timestamp,
+    pub(super) hash: i64,
+    /// Since when it waits to be sealed.
+    pub(super) since: Instant,
+    pub(super) partition: Arc<Partition>,
 }
 
-pub(super) struct Tail {
-    /// In order of arrival. Batches without records are not in it.
-    entries: RwLock<Vec<Entry>>,
-    decoded: Mutex<Decoded>,
-    newest: watch::Sender<RecordId>,
-    path: PathBuf,
-    /// Connections that are not in use.
-    readers: Mutex<Vec<Connection>>,
+impl Entry {
+    /// The id of its last record.
+    pub(super) fn last_record(&self) -> RecordId {
+        RecordId::new(self.id, self.records.saturating_sub(1))
+    }
+}
+
+/// The entries of a partition's batches that are not sealed, in order of arrival.
+pub(super) fn load(
+    reader: &Connection,
+    partition: &Arc<Partition>,
+    sealed: i64,
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let since = Instant::now();
+    let mut statement = reader.prepare(ENTRIES)?;
+    let rows = statement.query_map([sealed], |row| {
+        let time = |index| {
+            row.get::<_, Option<i64>>(index)
+                .map(|ns| Timestamp::from_nanos(ns.unwrap_or(0)))
+        };
+        Ok(Arc::new(Entry {
+            id: row.get(0)?,
+            arrived: Timestamp::from_nanos(row.get(1)?),
+            records: usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+            earliest: time(3)?,
+            latest: time(4)?,
+            hash: row.get(5)?,
+            since,
+            partition: partition.clone(),
+        }))
+    })?;
+    rows.collect()
+}
+
+/// The newest batches, decoded.
+#[derive(Default)]
+pub(super) struct Decoded {
+    kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
-struct Decoded {
+struct Kept {
     batches: BTreeMap<i64, Arc<StoredBatch>>,
     records: usize,
 }
 
-impl Tail {
-    pub(super) fn load(connection: &Connection, path: &Path) -> Result<Tail, StoreError> {
-        let failed = |error: rusqlite::Error| StoreError::Failed(error.to_string());
-        let mut statement = connection.prepare(ENTRIES).map_err(failed)?;
-        let rows = statement
-            .query_map([], |row| {
-                let time = |index| {
-                    row.get::<_, Option<i64>>(index)
-                        .map(|ns| ns.map(Timestamp::from_nanos))
-                };
-                let (id, records) = (row.get(0)?, usize::try_from(row.get::<_, i64>(2)?).unwrap_or(0));
-                let (arrived, earliest, latest) = (Timestamp::from_nanos(row.get(1)?), time(3)?, time(4)?);
-                Ok(earliest.zip(latest).map(|(earliest, latest)| Entry {
-                    id,
-                    arrived,
-                    records,
-                    earliest,
-                    latest,
-                }))
-            })
-            .map_err(failed)?;
-        let entries = rows
-            .filter_map(Result::transpose)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
-        let newest = entries.last().map_or(RecordId::default(), |entry| {
-            RecordId::new(entry.id, entry.records - 1)
-        });
-        Ok(Tail {
-            entries: RwLock::new(entries),
-            decoded: Mutex::default(),
-            newest: watch::channel(newest).0,
-            path: path.to_owned(),
-            readers: Mutex::default(),
-        })
-    }
-
-    /// Makes batches visible to every search that starts from now on. Only the writer calls it, after `COMMIT`.
-    pub(super) fn extend(&self, batches: Vec<(Entry, Arc<StoredBatch>)>) {
-        let Some((last, _)) = batches.last() else { return };
-        let newest = RecordId::new(last.id, last.records - 1);
-        {
-            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            entries.extend(batches.iter().map(|(entry, _)| *entry));
-        }
-        {
-            let mut decoded = self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-            for (_, batch) in batches {
-                decoded.keep(batch);
-            }
-        }
-        self.newest.send_replace(newest);
-    }
-
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(super) fn newest(&self) -> watch::Receiver<RecordId> {
-        self.newest.subscribe()
-    }
-
-    pub(super) fn since(
-        &self,
-        after: RecordId,
-        limit: usize,
-    ) -> Result<(Vec<Arc<StoredBatch>>, bool), StoreError> {
-        let new: Vec<Entry> = {
-            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            let start = entries.partition_point(|entry| RecordId::new(entry.id, entry.records - 1) <= after);
-            entries[start..].to_vec()
-        };
-        let skipped = new.len().saturating_sub(limit);
-        let batches = new[skipped..]
-            .iter()
-            .map(|entry| self.decode(entry))
-            .collect::<Result<_, _>>()?;
-        Ok((batches, skipped > 0))
-    }
-
-    /// The record of that id, if there is one.
-    pub(super) fn record(&self, id: RecordId) -> Result<Option<StoredRecord>, StoreError> {
-        let entry = {
-            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            entries
-                .binary_search_by_key(&id.batch(), |entry| entry.id)
-                .ok()
-                .map(|index| entries[index])
-        };
-        let Some(entry) = entry else { return Ok(None) };
-        let batch = self.decode(&entry)?;
-        let record = batch.records.get(id.place()).cloned();
-        Ok(record.map(|record| StoredRecord {
-            id,
-            source: batch.source.clone(),
-            record,
-        }))
-    }
-
+impl Decoded {
     /// The batch's records, from memory or from the file.
-    pub(super) fn decode(&self, entry: &Entry) -> Result<Arc<StoredBatch>, StoreError> {
-        let known = self
-            .decoded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .batches
-            .get(&entry.id)
-            .cloned();
-        if let Some(batch) = known {
+    pub(super) fn batch(&self, entry: &Entry) -> Result<Arc<StoredBatch>, StoreError> {
+        let kept = self.lock().batches.get(&entry.id).cloned();
+        if let Some(batch) = kept {
             return Ok(batch);
         }
-        let damaged = |why: &dyn std::fmt::Display| {
-            StoreError::Failed(format!("{}: batch {}: {why}", self.path.display(), entry.id))
-        };
-        let payload = self.payload(entry.id).map_err(|error| damaged(&error))?;
-        let text = decompress(&payload).map_err(|error| damaged(&error))?;
-        let batch = Batch::parse(&text, entry.arrived).map_err(|error| damaged(&error))?;
-        let batch = Arc::new(StoredBatch {
-            id: entry.id,
-            source: batch.source,
-            records: batch.records,
-        });
-        self.decoded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .keep(batch.clone());
+        let batch = Arc::new(read(entry)?);
+        self.keep(batch.clone());
         Ok(batch)
     }
 
-    fn payload(&self, id: i64) -> Result<Vec<u8>, StoreError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = idle.map_or_else(|| schema::open_reader(&self.path), Ok)?;
-        let payload = reader
-            .prepare_cached(PAYLOAD)
-            .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
-            .map_err(|error| StoreError::Failed(error.to_string()))?;
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(reader);
-        payload.ok_or_else(|| StoreError::Failed("it is missing".into()))
+    /// The batch's records, which nobody will ask for again.
+    pub(super) fn batch_once(&self, entry: &Entry) -> Result<Arc<StoredBatch>, StoreError> {
+        let kept = self.lock().batches.get(&entry.id).cloned();
+        kept.map_or_else(|| read(entry).map(Arc::new), Ok)
+    }
+
+    /// Keeps the newest batches within the bound: an older one does not push out a newer one.
+    pub(super) fn keep(&self, batch: Arc<StoredBatch>) {
+        let mut kept = self.lock();
+        kept.records += batch.records.len();
+        if let Some(replaced) = kept.batches.insert(batch.id, batch) {
+            kept.records -= replaced.records.len();
+        }
+        while kept.records > DECODED_RECORDS
+            && let Some((_, oldest)) = kept.batches.pop_first()
+        {
+            kept.records -= oldest.records.len();
+        }
+    }
+
+    /// Forgets what is sealed, which is read from its block.
+    pub(super) fn forget(&self, entries: &[Arc<Entry>]) {
+        let mut kept = self.lock();
+        for entry in entries {
+            if let Some(batch) = kept.batches.remove(&entry.id) {
+                kept.records -= batch.records.len();
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Decoded {
-    /// Keeps the newest batches within the bound: an older one does not push out a newer one.
-    fn keep(&mut self, batch: Arc<StoredBatch>) {
-        self.records += batch.records.len();
-        if let Some(replaced) = self.batches.insert(batch.id, batch) {
-            self.records -= replaced.records.len();
-        }
-        while self.records > DECODED_RECORDS
-            && let Some((_, oldest)) = self.batches.pop_first()
-        {
-            self.records -= oldest.records.len();
-        }
+fn read(entry: &Entry) -> Result<StoredBatch, StoreError> {
+    let damaged =
+        |why: &dyn std::fmt::Display| entry.partition.damaged(&format!("batch {}: {why}", entry.id));
+    let payload: Option<Vec<u8>> = entry.partition.with_reader(|reader| {
+        reader
+            .prepare_cached(PAYLOAD)?
+            .query_row([entry.id], |row| row.get(0))
+            .optional()
+    })?;
+    let text =
+        decompress(&payload.ok_or_else(|| damaged(&"it is missing"))?).map_err(|error| damaged(&error))?;
+    if hash(&text) != entry.hash {
+        return Err(damaged(&"it is not what was stored"));
     }
+    let batch = Batch::parse(&text, entry.arrived).map_err(|error| damaged(&error))?;
+    Ok(StoredBatch {
+        id: entry.id,
+        source: batch.source,
+        first: 0,
+        records: batch.records,
+    })
+}
+
+/// By which a repeat is told from other content, and damage from what was stored.
+pub(super) fn hash(text: &str) -> i64 {
+    xxh3_64(text.as_bytes()).cast_signed()
 }
 
 pub(super) fn compress(text: &str) -> Vec<u8> {
@@ -225,7 +191,7 @@ pub(super) fn compress(text: &str) -> Vec<u8> {
     zstd::bulk::compress(text.as_bytes(), 1).expect("compressing memory into memory does not fail")
 }
 
-fn decompress(payload: &[u8]) -> Result<String, std::io::Error> {
+pub(super) fn decompress(payload: &[u8]) -> Result<String, std::io::Error> {
     let bytes = zstd::decode_all(payload)?;
     String::from_utf8(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }

@@ -1,8 +1,13 @@
 //! The store against a list in memory: whatever was appended is found, in order, once, also after reopening.
 
+mod files;
+mod retention;
+mod damage;
+mod crashes;
+
 use std::time::{Duration, Instant};
 
-use log_record::{Batch, Timestamp};
+use log_record::{Batch, Level, Timestamp};
 use tempfile::TempDir;
 
 use super::*;
@@ -11,11 +16,12 @@ use crate::query;
 const ARRIVED: Timestamp = Timestamp::from_nanos(1_790_000_000_000_000_000);
 
 fn incoming(text: &str) -> Incoming {
-    let batch = Batch::parse(text, ARRIVED).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let arrived = Timestamp::now();
+    let batch = Batch::parse(text, arrived).unwrap_or_else(|error| panic!("{text}: {error}"));
     Incoming {
         batch,
         text: text.into(),
-        arrived: ARRIVED,
+        arrived,
     }
 }
 

@@ -10,6 +10,8 @@ mod tail;
 mod sql;
 mod token;
 mod completions;
+mod check;
+mod backup;
 mod line;
 mod grid;
 
@@ -18,6 +20,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 
 pub use completions::completions;
+pub use backup::backup;
+pub use check::check;
 pub use export::export;
 pub use query::query;
 pub use sql::sql;

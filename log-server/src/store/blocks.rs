@@ -1,0 +1,174 @@
+//! The blocks of a partition on disk: their rows, their columns, and how some take the place of others.
+//!
+//! Rule: the columns of a block are deleted only when no snapshot holds the block any more, so a search that began
+//! before a merge goes on reading what it saw. Until then the block stands in `replaced`; what a crash leaves there is
+//! deleted at the next start.
+
+use std::sync::Arc;
+
+use log_record::{Level, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::block::{self, Columns, SealedBlock, Summary};
+use super::partition::{Partition, low_half};
+use super::{StoreError, StoredBatch};
+
+const COLUMN_BITS: u32 = 16;
+
+const LOAD: &str =
+    "SELECT id, first_batch, last_batch, rows, earliest, latest, trace, debug, info, warn, error
+    FROM blocks ORDER BY first_batch";
+const INSERT: &str = "INSERT INTO blocks
+    (first_batch, last_batch, rows, earliest, latest, trace, debug, info, warn, error) VALUES
+    (:first_batch, :last_batch, :rows, :earliest, :latest, :trace, :debug, :info, :warn, :error)";
+const INSERT_COLUMN: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
+const COLUMN: &str = "SELECT data FROM columns WHERE id = ?1";
+const DELETE: &str = "DELETE FROM blocks WHERE id = ?1";
+const REPLACED: &str = "INSERT INTO replaced (block) VALUES (?1)";
+const DELETE_COLUMNS: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
+const FORGET_REPLACED: &str = "DELETE FROM replaced WHERE block = ?1";
+
+/// A sealed block of a partition.
+pub(super) struct Block {
+    pub(super) id: i64,
+    pub(super) summary: Summary,
+    pub(super) partition: Arc<Partition>,
+}
+
+impl Columns for Block {
+    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let id = self.id << COLUMN_BITS | i64::from(number);
+        let data: Option<Vec<u8>> = self.partition.with_reader(|reader| {
+            reader
+                .prepare_cached(COLUMN)?
+                .query_row([id], |row| row.get(0))
+                .optional()
+        })?;
+        data.map(|mut data| match data.split_last_chunk() {
+            Some((content, stored)) if *stored == checksum(content) => {
+                data.truncate(data.len() - size_of::<Checksum>());
+                Ok(data)
+            }
+            Some(_) | None => Err(self.partition.damaged(&format!(
+                "block {}: column {number} is not what was stored",
+                self.id
+            ))),
+        })
+        .transpose()
+    }
+}
+
+impl Block {
+    /// All its records; at least one batch, and no batch without records.
+    pub(super) fn batches(&self) -> Result<Vec<StoredBatch>, StoreError> {
+        let batches = block::unseal(&self.summary, self)
+            .map_err(|why| self.partition.damaged(&format!("block {}: {why}", self.id)))?;
+        if batches.is_empty() || batches.iter().any(|batch| batch.records.is_empty()) {
+            return Err(self
+                .partition
+                .damaged(&format!("block {}: it has no records", self.id)));
+        }
+        Ok(batches)
+    }
+
+    /// Whether the batch may be in it.
+    pub(super) fn spans(&self, batch: i64) -> bool {
+        (self.summary.first_batch..=self.summary.last_batch).contains(&batch)
+    }
+}
+
+/// The blocks of a partition, in order of arrival.
+pub(super) fn load(reader: &Connection, partition: &Arc<Partition>) -> rusqlite::Result<Vec<Arc<Block>>> {
+    let mut statement = reader.prepare(LOAD)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Arc::new(Block {
+            id: row.get(0)?,
+            summary: summary(row)?,
+            partition: partition.clone(),
+        }))
+    })?;
+    rows.collect()
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    let mut counts = [0; Level::ALL.len()];
+    for level in Level::ALL {
+        counts[level as usize] = row.get(level.as_str())?;
+    }
+    Ok(Summary {
+        first_batch: row.get("first_batch")?,
+        last_batch: row.get("last_batch")?,
+        rows: row.get("rows")?,
+        earliest: Timestamp::from_nanos(row.get("earliest")?),
+        latest: Timestamp::from_nanos(row.get("latest")?),
+        counts,
+    })
+}
+
+/// Writes a block; returns its id. Within the caller's transaction.
+pub(super) fn insert(writer: &Connection, block: &SealedBlock) -> rusqlite::Result<i64> {
+    let Summary {
+        first_batch,
+        last_batch,
+        rows,
+        earliest,
+        latest,
+        counts,
+    } = block.summary;
+    let count = |level: Level| counts[level as usize];
+    writer.prepare_cached(INSERT)?.execute(named_params! {
+        ":first_batch": first_batch,
+        ":last_batch": last_batch,
+        ":rows": rows,
+        ":earliest": earliest.as_nanos(),
+        ":latest": latest.as_nanos(),
+        ":trace": count(Level::Trace),
+        ":debug": count(Level::Debug),
+        ":info": count(Level::Info),
+        ":warn": count(Level::Warn),
+        ":error": count(Level::Error),
+    })?;
+    let id = writer.last_insert_rowid();
+    for (number, data) in &block.columns {
+        let data = [&**data, &checksum(data)].concat();
+        writer
+            .prepare_cached(INSERT_COLUMN)?
+            .execute((id << COLUMN_BITS | i64::from(*number), data))?;
+    }
+    Ok(id)
+}
+
+/// Stands behind the data of a column: SQLite has none of its own, and altered content must not be taken for a record.
+type Checksum = [u8; 4];
+
+fn checksum(data: &[u8]) -> Checksum {
+    low_half(xxh3_64(data).cast_signed()).to_le_bytes()
+}
+
+/// Takes blocks out of the list, keeping their columns for who still reads them. Within the caller's transaction.
+pub(super) fn replace(writer: &Connection, old: &[i64]) -> rusqlite::Result<()> {
+    for id in old {
+        writer.prepare_cached(DELETE)?.execute([id])?;
+        writer.prepare_cached(REPLACED)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Deletes the columns of blocks that were replaced. Within the caller's transaction.
+pub(super) fn delete_replaced(writer: &Connection, blocks: &[i64]) -> rusqlite::Result<()> {
+    for id in blocks {
+        writer
+            .prepare_cached(DELETE_COLUMNS)?
+            .execute([id << COLUMN_BITS, (id + 1) << COLUMN_BITS])?;
+        writer.prepare_cached(FORGET_REPLACED)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// The blocks whose columns are still to be deleted.
+pub(super) fn replaced(writer: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = writer.prepare("SELECT block FROM replaced")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}

@@ -1,0 +1,355 @@
+//! Records move from the tail into blocks, into larger blocks, into older partitions, and stay where they are found.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::*;
+
+/// Everything is sealed at once.
+pub(super) fn eager() -> Options {
+    Options {
+        seal_age: Duration::ZERO,
+        ..Options::default()
+    }
+}
+
+/// Everything is sealed at once, and a new partition is begun whenever the live one has something.
+pub(super) fn restless() -> Options {
+    Options {
+        partition_bytes: 0,
+        ..eager()
+    }
+}
+
+pub(super) fn open(data: &TempDir, options: Options) -> Store {
+    Store::open_by(data.path(), options, Clock::believed()).unwrap()
+}
+
+/// Waits until something holds of the store.
+#[track_caller]
+pub(super) fn until(store: &Store, what: &str, mut holds: impl FnMut(&Statistics) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let statistics = store.statistics();
+        if holds(&statistics) {
+            return;
+        }
+        assert_eq!(store.failure(), None);
+        assert!(Instant::now() < deadline, "waited for {what}: {statistics:?}");
+        std::thread::sleep(Duration::from_millis(5)); // polling
+    }
+}
+
+#[track_caller]
+pub(super) fn until_sealed(store: &Store) {
+    until(store, "everything to be sealed", |statistics| {
+        statistics.unsealed == 0
+    });
+}
+
+/// Every record by its id, over pages of an odd size; a record found twice is a failure.
+pub(super) fn everything(store: &Store) -> BTreeMap<RecordId, String> {
+    let (mut found, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = page(store, "", TimeRange::ALL, after, 777);
+        for one in page.records {
+            let again = found.insert(one.id, one.record.message);
+            assert_eq!(again, None, "record {} was found twice", one.id);
+        }
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[track_caller]
+pub(super) fn check_sound(data: &TempDir) {
+    let checked = check(data.path(), |_| {}).unwrap();
+    assert_eq!(checked.problems, []);
+}
+
+pub(super) fn partitions(data: &TempDir) -> Vec<PathBuf> {
+    Directory::read(data.path()).partitions().unwrap()
+}
+
+#[tokio::test]
+async fn records_keep_their_ids_wherever_they_move() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data, Options::default());
+    let known = fill(&store, &mut fastrand::Rng::with_seed(5), 60).await;
+    let first = everything(&store);
+    assert_eq!(first.len(), known.len());
+    store.close();
+    // Sealed into blocks, and merged.
+    let store = open(&data, eager());
+    until_sealed(&store);
+    assert_eq!(everything(&store), first);
+    stored(&store, batch("later", 1, r#"{"message":"later"}"#)).await;
+    until_sealed(&store);
+    store.close();
+    check_sound(&data);
+    // Left behind in an older partition.
+    let store = open(&data, restless());
+    until(&store, "a second partition", |statistics| {
+        statistics.partitions == 2
+    });
+    stored(&store, batch("later", 2, r#"{"message":"latest"}"#)).await;
+    until(&store, "a third partition", |statistics| {
+        statistics.partitions == 3
+    });
+    until_sealed(&store);
+    store.close();
+    check_sound(&data);
+    let store = open(&data, Options::default());
+    let mut found = everything(&store);
+    for (id, message) in &found {
+        assert_eq!(&store.record(*id).unwrap().unwrap().record.message, message);
+    }
+    let newest: Vec<String> = found.split_off(&RecordId::new(61, 0)).into_values().collect();
+    assert_eq!(newest, ["later", "latest"]);
+    assert_eq!(found, first);
+    let (batches, more) = store.since(RecordId::last_of(58), 100).unwrap();
+    let ids: Vec<i64> = batches
+        .iter()
+        .map(|batch| batch.id)
+        .filter(|id| *id > 60)
+        .collect();
+    assert_eq!((ids, more), (vec![61, 62], false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_beside_sealing_merging_and_rolling_see_every_record_once() {
+    const BATCHES: u64 = 400;
+    let data = TempDir::new().unwrap();
+    let options = Options {
+        partition_bytes: 400_000,
+        ..eager()
+    };
+    let store = open(&data, options);
+    let appending = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for no in 1..=BATCHES {
+                let records: Vec<String> = (0..5)
+                    .map(|place| format!(r#"{{"message":"{no}.{place}"}}"#))
+                    .collect();
+                stored(&store, batch("b", no, &records.join(","))).await;
+            }
+        })
+    };
+    let mut looks = 0;
+    while !appending.is_finished() || store.statistics().unsealed > 0 {
+        let before = store.newest().borrow().batch();
+        let found = tokio::task::block_in_place(|| everything(&store));
+        for no in 1..=before {
+            let records = found.range(RecordId::new(no, 0)..=RecordId::last_of(no)).count();
+            assert_eq!(records, 5, "batch {no} of {before}, look {looks}");
+        }
+        looks += 1;
+    }
+    appending.await.unwrap();
+    assert_eq!(everything(&store).len() as u64, BATCHES * 5);
+    assert!(looks > 1);
+    store.close();
+    check_sound(&data);
+}
+
+#[tokio::test]
+async fn what_a_snapshot_has_is_readable_as_long_as_it_lives_and_deleted_afterwards() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data, eager());
+    for no in 1..=6 {
+        stored(&store, batch("b", no, &format!(r#"{{"message":"{no}"}}"#))).await;
+        until_sealed(&store);
+    }
+    let old = store.inner.contents.snapshot(TimeRange::ALL);
+    assert_eq!((old.blocks.len(), old.tail.len()), (6, 0));
+    for no in 7..=8 {
+        stored(&store, batch("b", no, &format!(r#"{{"message":"{no}"}}"#))).await;
+        until_sealed(&store);
+    }
+    until(&store, "the blocks to be merged", |statistics| {
+        statistics.blocks == 1
+    });
+    let (path, count) = (
+        partitions(&data).remove(0),
+        |path: &PathBuf, table: &str| -> i64 {
+            let reader = schema::open_reader(path).unwrap();
+            reader
+                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+                .unwrap()
+        },
+    );
+    let old_messages: Vec<String> = old
+        .blocks
+        .iter()
+        .flat_map(|block| block.batches().unwrap())
+        .map(|batch| batch.records[0].message.clone())
+        .collect();
+    assert_eq!(old_messages, ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(count(&path, "replaced"), 8);
+    drop(old);
+    until(&store, "replaced blocks to be deleted", |_| {
+        count(&path, "replaced") == 0
+    });
+    until(&store, "sealed batches to be deleted", |_| {
+        count(&path, "batches") == 0
+    });
+    assert_eq!(messages(&store, "").len(), 8);
+    store.close();
+    check_sound(&data);
+}
+
+#[tokio::test]
+async fn repeats_are_known_wherever_their_first_is() {
+    let data = TempDir::new().unwrap();
+    let text = |no: u64| format!(r#"{{"message":"{no}"}}"#);
+    let mut store = open(&data, restless());
+    for no in (1..=20).filter(|no| no % 7 != 0) {
+        stored(&store, batch("b", no, &text(no))).await;
+        if no % 5 == 0 {
+            until_sealed(&store);
+        }
+        if no == 10 {
+            store.close();
+            store = open(&data, restless());
+        }
+    }
+    until(&store, "some partitions", |statistics| statistics.partitions > 2);
+    until_sealed(&store);
+    for reopened in [false, true] {
+        if reopened {
+            store.close();
+            store = open(&data, Options::default());
+        }
+        for no in (1..=20).filter(|no| no % 7 != 0) {
+            assert_eq!(
+                stored(&store, batch("b", no, &text(no))).await,
+                Appended::Duplicate,
+                "{no}"
+            );
+            let other = store.append(batch("b", no, &text(no + 1))).await;
+            assert!(matches!(other, Err(StoreError::Reused { .. })), "{no}: {other:?}");
+        }
+    }
+    for no in [7, 14, 21] {
+        assert_eq!(stored(&store, batch("b", no, &text(no))).await, Appended::Stored);
+    }
+    assert_eq!(messages(&store, "").len(), 21);
+    store.close();
+    check_sound(&data);
+}
+
+#[tokio::test]
+async fn a_sender_that_numbers_by_the_clock_is_not_doubled_either() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data, eager());
+    let numbers: Vec<u64> = (0..1_500).map(|no| 1_790_000_000_000 + no * 17).collect();
+    let text = r#"{"message":"m"}"#;
+    for together in numbers.chunks(50) {
+        let appends = together.iter().map(|no| store.append(batch("clock", *no, text)));
+        for outcome in futures_util::future::join_all(appends).await {
+            assert_eq!(outcome.unwrap(), Appended::Stored);
+        }
+    }
+    until_sealed(&store);
+    store.close();
+    let store = open(&data, eager());
+    for no in numbers.iter().step_by(100) {
+        assert_eq!(
+            stored(&store, batch("clock", *no, text)).await,
+            Appended::Duplicate
+        );
+        assert_eq!(
+            stored(&store, batch("clock", no + 1, text)).await,
+            Appended::Stored
+        );
+    }
+    store.close();
+    check_sound(&data);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_format_goes_on_where_it_was() {
+    let data = TempDir::new().unwrap();
+    let path = data.path().join("logs/2026-01-02T03-04-05Z.db");
+    std::fs::create_dir(data.path().join("logs")).unwrap();
+    schema::create_first_format(&path);
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    let record = |no: i64| format!(r#"{{"ts":{},"message":"{no}"}}"#, ARRIVED.as_nanos() + no);
+    for no in 1..=3_i64 {
+        let record = record(no);
+        let text = format!(r#"{{"source":{{"service":"s","boot":"b"}},"no":{no},"records":[{record}]}}"#);
+        let payload = tail::compress(&text);
+        let time = ARRIVED.as_nanos() + no;
+        let values = rusqlite::params![no, "b", no, time, 1, time, time, tail::hash(&text), payload];
+        writer
+            .execute(
+                "INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                values,
+            )
+            .unwrap();
+    }
+    drop(writer);
+    let older = Store::open_to_read(data.path())
+        .err()
+        .expect("it is older")
+        .to_string();
+    assert!(
+        older.contains("format 1") && older.contains("starting the server"),
+        "{older}"
+    );
+    let store = open(&data, eager());
+    assert_eq!(messages(&store, ""), ["3", "2", "1"]);
+    assert_eq!(
+        stored(&store, batch("b", 2, &record(2))).await,
+        Appended::Duplicate
+    );
+    until_sealed(&store);
+    assert_eq!(
+        stored(&store, batch("b", 2, &record(2))).await,
+        Appended::Duplicate
+    );
+    assert_eq!(stored(&store, batch("b", 4, &record(4))).await, Appended::Stored);
+    assert_eq!(messages(&store, ""), ["4", "3", "2", "1"]);
+    store.close();
+    check_sound(&data);
+}
+
+#[tokio::test]
+async fn an_older_partition_of_an_older_format_is_brought_up_to_date_when_it_is_needed() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data, Options::default());
+    stored(&store, batch("b", 1, r#"{"message":"m"}"#)).await;
+    store.close();
+    let path = data.path().join("logs/2026-01-02T03-04-05Z.db");
+    schema::create_first_format(&path);
+    let store = open(&data, Options::default());
+    let found = page(&store, "", TimeRange::ALL, None, 10);
+    assert_eq!((found.records.len(), found.partial), (1, None));
+    store.close();
+    let reader = schema::open_reader(&path).unwrap();
+    let format = schema::format(&reader, &path).unwrap();
+    assert_eq!(format, schema::Format::Version(schema::VERSION));
+}
+
+#[tokio::test]
+async fn who_only_reads_sees_one_moment_whatever_the_server_does() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data, restless());
+    for no in 1..=4 {
+        stored(&store, batch("b", no, &format!(r#"{{"message":"{no}"}}"#))).await;
+        until_sealed(&store);
+    }
+    let reader = Store::open_to_read(data.path()).unwrap();
+    let seen = everything(&reader);
+    assert_eq!(seen.len(), 4);
+    for no in 5..=8 {
+        stored(&store, batch("b", no, &format!(r#"{{"message":"{no}"}}"#))).await;
+        until_sealed(&store);
+    }
+    until(&store, "more partitions", |statistics| statistics.partitions > 4);
+    assert_eq!(everything(&reader), seen);
+    assert_eq!(everything(&store).len(), 8);
+}
