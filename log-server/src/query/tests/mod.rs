@@ -2,5 +2,5 @@
 
 mod reading;
 mod matching;
-mod random;
+pub(crate) mod random;
 mod oracle;

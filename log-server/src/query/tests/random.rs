@@ -62,7 +62,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 /// Anything, and what looks nearly like a query.
-pub(super) fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     const TOKENS: [&str; 38] = [
         " ", " ", "(", ")", "\"", "\\", "*", "/", ":", "..", ">", "<=", "-", "AND", "OR", "NOT", "level",
         "warn", "a", "b.c", "5", "-1.5e3", "登", "İ", "\u{3000}", "|", "=", "@", "span.", "fields.",
@@ -74,7 +74,7 @@ pub(super) fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-pub(super) fn filter() -> impl Strategy<Value = Filter> {
+pub(crate) fn filter() -> impl Strategy<Value = Filter> {
     let leaf = prop_oneof![
         1 => Just(Filter::All),
         3 => prop_oneof![word(), text()].prop_map(|text| Filter::text(&text)),
@@ -172,7 +172,7 @@ fn fields_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(
     })
 }
 
-pub(super) fn source() -> impl Strategy<Value = Source> {
+pub(crate) fn source() -> impl Strategy<Value = Source> {
     (
         word(),
         option::of(word()),
@@ -191,7 +191,7 @@ pub(super) fn source() -> impl Strategy<Value = Source> {
         })
 }
 
-pub(super) fn record() -> impl Strategy<Value = LogRecord> {
+pub(crate) fn record() -> impl Strategy<Value = LogRecord> {
     let file = option::of(select(vec!["a", "src/a", "src/ab", "x\\B", "登录/a"]));
     let callsite = (word(), file, option::of(select(vec![4_u32, 42])), level());
     let span = (word(), fields()).prop_map(|(name, fields)| Span { name, fields });
@@ -239,7 +239,7 @@ pub(super) fn record() -> impl Strategy<Value = LogRecord> {
 }
 
 /// The filter as it comes out of its printed form, so that the parser is part of every search in a test.
-pub(super) fn reparsed(filter: &Filter) -> Filter {
+pub(crate) fn reparsed(filter: &Filter) -> Filter {
     parse(
         &Query {
             filter: filter.clone(),
