@@ -7,7 +7,7 @@ use super::answer::Account;
 use super::params::{FieldsParams, ValuesParams};
 use super::{SearchError, Searcher};
 use crate::query::{Field, Scratch};
-use crate::store::Scan;
+use crate::store::{Parts, Scan};
 
 /// Names that are told apart; a service that makes up names record by record must not fill the memory.
 const NAMES_MOST: usize = 5_000;
@@ -63,6 +63,7 @@ impl Searcher {
             let scan = Scan {
                 filter: &asked.query.filter,
                 range,
+                parts: Parts::Names,
                 budget,
             };
             let done = store.scan(&scan, |record, _| {
@@ -101,6 +102,7 @@ impl Searcher {
             let scan = Scan {
                 filter: &asked.query.filter,
                 range,
+                parts: Parts::Of(vec![field.clone()]),
                 budget,
             };
             let done = store.scan(&scan, |record, source| {

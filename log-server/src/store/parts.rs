@@ -10,6 +10,8 @@ pub enum Parts {
     All,
     /// Only what these fields see.
     Of(Vec<Field>),
+    /// Only the names of the record's fields; their values are null.
+    Names,
 }
 
 impl Parts {
@@ -17,6 +19,7 @@ impl Parts {
         match self {
             Parts::All => true,
             Parts::Of(fields) => fields.iter().any(wants),
+            Parts::Names => false,
         }
     }
 
@@ -42,7 +45,7 @@ impl Parts {
 
     /// Whether any field of the record itself is wanted.
     pub(super) fn has_fields(&self) -> bool {
-        self.any(|field| matches!(field, Field::Own(_)))
+        *self == Parts::Names || self.any(|field| matches!(field, Field::Own(_)))
     }
 
     pub(super) fn has_spans(&self) -> bool {

@@ -126,7 +126,7 @@ pub(super) fn open_column(column: &[u8]) -> Result<&[u8], Damaged> {
     if xxh3_64(bytes).to_le_bytes() == checksum {
         Ok(bytes)
     } else {
-        Err(damaged("the checksum of a column is wrong"))
+        Err(damaged("a column is not what was stored"))
     }
 }
 

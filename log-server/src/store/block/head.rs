@@ -4,7 +4,7 @@
 //! Format: five sections. Fields: count, each: owner (0 record, 1 span, 2 packed), type, name. Call-sites: count, each:
 //! target, file or none, line and 1 or 0, level, kind. Sources: count, each: service, instance, boot, host and version
 //! or none, attributes as JSON. Runs of rows from one batch: count, each: id of the batch less that of the one before,
-//! rows, source. Shapes: count, each: flags, labels, fields as count and numbers, spans as count and each name and
+//! place of the first in the batch, rows, source. Shapes: count, each: flags, labels, fields as count and numbers, spans as count and each name and
 //! fields.
 
 use std::sync::Arc;
@@ -89,10 +89,12 @@ impl Shape<'_> {
     }
 }
 
-/// Neighbouring rows that came in one batch.
+/// Neighbouring rows that came in one batch, side by side there too.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) batch: i64,
+    /// The place of the first of them in the batch.
+    pub(super) place: usize,
     /// The first of its rows.
     pub(super) start: usize,
     pub(super) rows: usize,
@@ -130,6 +132,7 @@ impl<'a> Head<'a> {
         let mut before = 0;
         put_list(out, &self.runs, |out, run| {
             put_number(out, (run.batch - before) as u64);
+            put_number(out, run.place as u64);
             put_number(out, run.rows as u64);
             put_number(out, run.source as u64);
             before = run.batch;
@@ -178,6 +181,7 @@ impl<'a> Head<'a> {
             batch = batch.wrapping_add(reader.number()? as i64);
             let run = Run {
                 batch,
+                place: reader.count(MOST)?,
                 start,
                 rows: reader.count(rows)?,
                 source: reader.count(sources.len().saturating_sub(1))?,

@@ -30,6 +30,7 @@ use super::StoreError;
 pub(in crate::store) use bytes::Damaged;
 pub(in crate::store) use loaded::Loaded;
 pub(in crate::store) use read::Block;
+pub(in crate::store) use records::unseal;
 pub(in crate::store) use rows::Rows;
 pub(in crate::store) use select::may_match;
 pub(in crate::store) use seal::seal;

@@ -65,7 +65,7 @@ impl<'a> Block<'a> {
     }
 
     /// The time of one row, which costs less than that of all.
-    pub(in crate::store) fn time_column(&self) -> Result<Integers<'a>, Damaged> {
+    pub(super) fn time_column(&self) -> Result<Integers<'a>, Damaged> {
         Integers::read(&mut self.loaded.column(TIME)?)
     }
 
@@ -243,16 +243,18 @@ impl<'a> Block<'a> {
 
     /// The row of a record, if the block has it.
     pub(in crate::store) fn row_of(&self, id: RecordId) -> Option<usize> {
-        let index = self.head.runs.binary_search_by_key(&id.batch(), |run| run.batch).ok()?;
-        let run = &self.head.runs[index];
-        (id.place() < run.rows).then(|| run.start + id.place())
+        let asked = (id.batch(), id.place());
+        let after = self.head.runs.partition_point(|run| (run.batch, run.place) <= asked);
+        let run = self.head.runs.get(after.checked_sub(1)?)?;
+        let offset = id.place() - run.place.min(id.place());
+        (run.batch == id.batch() && offset < run.rows).then(|| run.start + offset)
     }
 
     /// The id and the sender of a row.
     pub(in crate::store) fn identity(&self, row: usize) -> (RecordId, &Arc<Source>) {
         let index = self.head.runs.partition_point(|run| run.start + run.rows <= row);
         let run = &self.head.runs[index];
-        (RecordId::new(run.batch, row - run.start), &self.head.sources[run.source])
+        (RecordId::new(run.batch, run.place + row - run.start), &self.head.sources[run.source])
     }
 
     /// The level of each row.

@@ -6,8 +6,8 @@ use super::bytes::{Damaged, damaged};
 use super::head::{Owner, Shape, Type, label};
 use super::read::{Block, Numbers, field_column};
 use super::select::{named_span, probe};
-use super::{MESSAGE, SPAN_ID, THREAD, TRACE_ID, packed};
-use crate::store::{Parts, StoredRecord};
+use super::{Columns, Loaded, MESSAGE, SPAN_ID, Summary, THREAD, TRACE_ID, packed};
+use crate::store::{Parts, StoredBatch, StoredRecord};
 
 /// Where in a record a value belongs.
 #[derive(Clone, Copy)]
@@ -29,6 +29,9 @@ impl Block<'_> {
         rows: &[usize],
         parts: &Parts,
     ) -> Result<Vec<StoredRecord>, Damaged> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut records = self.bare(rows, parts)?;
         if parts.has_message() {
             self.texts(MESSAGE)?
@@ -273,6 +276,26 @@ impl Block<'_> {
         let present = present.filter(|(_, (row, _))| per_shape[codes[**row] as usize] > 0);
         Ok(present.map(|(owner, (_, start))| (*start, owner)).unzip())
     }
+}
+
+/// All records of a block again, as batches, in the order in which they were sealed.
+pub(in crate::store) fn unseal(
+    summary: &Summary,
+    columns: &dyn Columns,
+) -> Result<Vec<StoredBatch>, Damaged> {
+    let loaded = Loaded::new(columns);
+    let mut block = Block::open(summary, &loaded)?;
+    let rows: Vec<usize> = (0..block.rows()).collect();
+    let mut records = block.records(&rows, &Parts::All)?.into_iter();
+    let runs = block.head.runs.iter().filter(|run| run.rows > 0);
+    Ok(runs
+        .map(|run| StoredBatch {
+            id: run.batch,
+            source: block.head.sources[run.source].clone(),
+            first: run.place,
+            records: records.by_ref().take(run.rows).map(|stored| stored.record).collect(),
+        })
+        .collect())
 }
 
 impl Numbers<'_> {

@@ -19,7 +19,7 @@ const SHAPES_MOST: usize = 16_000;
 
 type Map<K> = HashMap<K, u32, foldhash::fast::RandomState>;
 
-/// Seals batches, in order of arrival. At most [`ROWS_MOST`](super::ROWS_MOST) records in all.
+/// Seals batches, in order of arrival (ids rising; several pieces of one batch in the order of their places). At most [`ROWS_MOST`](super::ROWS_MOST) records in all.
 pub(in crate::store) fn seal(batches: &[Arc<StoredBatch>]) -> SealedBlock {
     let mut gathered = Gathered::default();
     for batch in batches {
@@ -71,6 +71,7 @@ impl<'r> Gathered<'r> {
         let source = self.source(&batch.source);
         self.runs.push(Run {
             batch: batch.id,
+            place: batch.first,
             start: self.times.len(),
             rows: batch.records.len(),
             source,

@@ -40,7 +40,7 @@ fn batches() -> impl Strategy<Value = Vec<Arc<StoredBatch>>> {
     let records = proptest::collection::vec(record, 0..40);
     let batch = (records, random::source()).prop_map(|(records, source)| (records, Arc::new(source)));
     proptest::collection::vec(batch, 1..5).prop_map(|batches| {
-        let batch = |(id, (records, source))| Arc::new(StoredBatch { id, source, records });
+        let batch = |(id, (records, source))| Arc::new(StoredBatch { id, source, first: 0, records });
         (3..).step_by(2).zip(batches).map(batch).collect()
     })
 }
@@ -63,6 +63,10 @@ proptest! {
         }).collect();
         prop_assert_eq!(sealed.summary.rows as usize, all.len());
 
+        let again = unseal(&sealed.summary, &memory).unwrap();
+        prop_assert!(again.iter().map(|batch| (batch.id, batch.first, &batch.source, &batch.records)).eq(
+            batches.iter().filter(|batch| !batch.records.is_empty()).map(|batch| (batch.id, 0, &batch.source, &batch.records))
+        ));
         let mut block = Block::open(&sealed.summary, &loaded).unwrap();
         let rows: Vec<usize> = (0..all.len()).collect();
         let back = block.records(&rows, &Parts::All).unwrap();
@@ -129,7 +133,7 @@ fn words_that_are_nowhere_cost_one_small_column() {
         message: format!("request {n} of user u{} completed in {n} ms", n % 50),
         ..select::probe()
     };
-    let batch = StoredBatch { id: 1, source: Arc::default(), records: (0..5_000).map(record).collect() };
+    let batch = StoredBatch { id: 1, source: Arc::default(), first: 0, records: (0..5_000).map(record).collect() };
     let sealed = seal(&[Arc::new(batch)]);
     let memory = Memory::of(&sealed);
     let loaded = Loaded::new(&memory);
@@ -146,7 +150,7 @@ fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
         ..select::probe()
     };
     let records: Vec<LogRecord> = (0..3_000).map(record).collect();
-    let batch = Arc::new(StoredBatch { id: 1, source: Arc::default(), records });
+    let batch = Arc::new(StoredBatch { id: 1, source: Arc::default(), first: 0, records });
     let sealed = seal(&[batch.clone()]);
     assert!(sealed.columns.len() < 4_100, "{}", sealed.columns.len());
     let memory = Memory::of(&sealed);
