@@ -35,6 +35,7 @@ mod unit;
 mod visit;
 mod search;
 mod scan;
+mod count;
 mod histogram;
 mod check;
 mod backup;
@@ -53,6 +54,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backup::{BackupStep, backup};
 pub use check::{CheckStep, Checked, Problem, check};
+pub use count::CountOf;
 pub use histogram::{Bucket, Histogram, Histogrammed};
 pub use parts::Parts;
 pub use options::{BadKeepRule, BadKeepTime, Keep, KeepRule, KeepTime, Options};
@@ -297,6 +299,21 @@ impl Store {
         see: impl Fn(&mut A, &LogRecord, &Arc<Source>) + Sync,
     ) -> Result<(Vec<A>, Scanned), StoreError> {
         scan::run(&self.inner.contents, scan, new, see)
+    }
+
+    /// Shows what is counted of the matching records, and how often they have it; the same text may be shown more than
+    /// once. Threads and accumulators are as in [`Store::fold`]. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when stored data cannot be read back.
+    pub fn count<A: Send>(
+        &self,
+        scan: &Scan<'_>,
+        what: CountOf<'_>,
+        new: impl Fn() -> A + Sync,
+        see: impl Fn(&mut A, &str, u64) + Sync,
+    ) -> Result<(Vec<A>, Scanned), StoreError> {
+        count::run(&self.inner.contents, scan, what, new, see)
     }
 
     /// As [`Store::fold`], for one accumulator that all threads share.

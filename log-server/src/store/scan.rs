@@ -7,15 +7,13 @@ use log_record::{LogRecord, Source};
 
 use crate::query::{Filter, Scratch};
 
+use super::block::ROWS_AT_ONCE;
 use super::blocks::Block;
 use super::contents::Contents;
 use super::search::{Budget, Partial};
 use super::unit::{self, Unit};
 use super::visit::visit;
 use super::{Parts, StoreError, TimeRange};
-
-/// Rows of a block that are records at the same time: enough to share the cost of decoding, few enough to fit a cache.
-const DECODED: usize = 4_096;
 
 /// What to look at.
 pub struct Scan<'a> {
@@ -70,7 +68,7 @@ impl Scan<'_> {
     ) -> Result<u64, StoreError> {
         let looked_at = block.open_if(self.filter, |block| {
             let rows: Vec<usize> = block.select(self.filter, self.range)?.iter().collect();
-            for rows in rows.chunks(DECODED) {
+            for rows in rows.chunks(ROWS_AT_ONCE) {
                 for stored in block.records(rows, &self.parts)? {
                     see(&stored.record, &stored.source);
                 }

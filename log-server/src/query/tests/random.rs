@@ -90,7 +90,7 @@ pub(crate) fn filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-fn field() -> impl Strategy<Value = Field> {
+pub(crate) fn field() -> impl Strategy<Value = Field> {
     const BUILT_IN: [&str; 16] = [
         "message", "service", "instance", "host", "version", "boot", "target", "file", "line", "callsite",
         "thread", "trace", "span_id", "seq", "flags", "spans",

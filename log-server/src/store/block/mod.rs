@@ -19,6 +19,7 @@ mod seal;
 mod read;
 mod select;
 mod records;
+mod count;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use super::StoreError;
 pub(in crate::store) use bytes::Damaged;
 pub(in crate::store) use loaded::Loaded;
 pub(in crate::store) use read::Block;
-pub(in crate::store) use records::unseal;
+pub(in crate::store) use records::{ROWS_AT_ONCE, unseal};
 pub(in crate::store) use rows::Rows;
 pub(in crate::store) use select::may_match;
 pub(in crate::store) use seal::seal;

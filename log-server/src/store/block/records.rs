@@ -19,6 +19,8 @@ enum Spot {
     Packed,
 }
 
+/// Rows that are made records at the same time: enough to share the cost of decoding, few enough to fit a cache.
+pub(in crate::store) const ROWS_AT_ONCE: usize = 4_096;
 /// Decoding few rows of a block with few shapes counts the rows before each; otherwise every column is walked through.
 const COUNTED_MOST: usize = 65_536;
 

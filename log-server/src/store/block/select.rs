@@ -13,7 +13,7 @@ use super::head::{FieldKey, Owner, Shape, Type, label};
 use super::read::{Block, Numbers, field_column};
 use super::rows::Rows;
 use super::{HEAD, Loaded, MESSAGE, SPAN_ID, Summary, THREAD, TRACE_ID, packed};
-use crate::query::{Field, Filter, Name, Needle, Number, Scratch, Test, any_inside, is_in_fields, is_in_value, strip_name};
+use crate::query::{Field, Filter, Name, Needle, Scratch, Test, any_inside, is_in_fields, is_in_value, strip_name};
 use crate::store::TimeRange;
 
 /// Whether the block may hold records that the filter finds; certainly none if `false`. Reads next to nothing.
@@ -530,18 +530,5 @@ pub(super) fn named_span(name: &str) -> log_record::Span {
     log_record::Span {
         name: name.to_owned(),
         fields: Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_that_no_number_can_equal_are_not_looked_at() {
-        let is = |text: &str| Test::Is(crate::query::Pattern::new(&[text]));
-        assert!(test_may_pass_number(&is("42")) && test_may_pass_number(&is("1e3")));
-        assert!(!test_may_pass_number(&is("payment")));
-        assert_eq!(Number::parse("42"), Some(Number::Int(42)));
     }
 }

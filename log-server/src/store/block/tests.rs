@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::query::Scratch;
 use crate::query::tests::random;
-use crate::store::{Parts, RecordId, StoredBatch, TimeRange};
+use crate::store::{CountOf, Parts, RecordId, StoredBatch, TimeRange};
 use std::sync::Arc;
 
 struct Memory {
@@ -52,6 +52,7 @@ proptest! {
     fn blocks_find_what_looking_finds_and_give_it_back(
         batches in batches(),
         filters in proptest::collection::vec(random::filter(), 1..12),
+        field in random::field(),
         from in -3_i64..60,
         length in 0_i64..90,
     ) {
@@ -90,6 +91,15 @@ proptest! {
                 if !expected.is_empty() {
                     prop_assert!(may_match(&sealed.summary, &loaded, filter).unwrap(), "{:?}", filter);
                 }
+                let mut counted = BTreeMap::<String, u64>::new();
+                let rows_found = block.select(filter, range).unwrap();
+                block.count(&CountOf::Values(&field), &rows_found, &mut |text, n| *counted.entry(text.to_owned()).or_default() += n).unwrap();
+                let mut looked = BTreeMap::<String, u64>::new();
+                for row in &found {
+                    let (_, source, record) = all[*row];
+                    field.each_value(record, source, &mut scratch, &mut |text| *looked.entry(text.to_owned()).or_default() += 1);
+                }
+                prop_assert_eq!(counted, looked, "{:?}", field);
                 let some = block.records(&found, &Parts::All).unwrap();
                 for (stored, row) in some.iter().zip(&found) {
                     prop_assert_eq!(&stored.record, all[*row].2);
