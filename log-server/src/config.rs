@@ -6,11 +6,13 @@ mod storage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
+use crate::search::{self, ExportFormat};
 use crate::store::{self, KeepRule, KeepTime};
 
 pub use storage::{BackupOptions, CheckOptions};
@@ -35,7 +37,7 @@ pub struct CommandLine {
 enum Verb {
     /// Take, keep and serve records until stopped (the default)
     Serve(Options),
-    /// Print the newest records that match, oldest first
+    /// Print the newest records that match, or a table made of them
     Query(QueryOptions),
     /// Write everything that matches to stdout, newest first
     Export(ExportOptions),
@@ -48,7 +50,7 @@ enum Verb {
 /// What to print.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n\nWorks with or without a running server; the query language is in the README."
+    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n  log-server query 'level:error | count by service, callsite'\n  log-server query '| timechart 1m p95 latency_ms by path' --from -1h --csv\n\nWorks with or without a running server; the query language is in the README."
 )]
 pub struct QueryOptions {
     /// The query; empty finds everything
@@ -66,6 +68,23 @@ pub struct QueryOptions {
     /// At most so many
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
     pub limit: usize,
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
+    /// Comma-separated, for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl QueryOptions {
+    /// The format that programs asked for; `None`: people read it.
+    pub fn format(&self) -> Option<ExportFormat> {
+        if self.json {
+            Some(ExportFormat::Ndjson)
+        } else {
+            self.csv.then_some(ExportFormat::Csv)
+        }
+    }
 }
 
 /// What to write.
@@ -162,6 +181,9 @@ pub struct Options {
     /// Bytes after which a new file is begun [default: 4GiB]
     #[arg(long, env = "LOG_SERVER_FILE_BYTES", value_name = "BYTES")]
     pub file_bytes: Option<ByteSize>,
+    /// Tell on stderr of queries that take at least so many milliseconds [default: 1000]
+    #[arg(long, env = "LOG_SERVER_SLOW_QUERY", value_name = "MILLISECONDS")]
+    pub slow_query: Option<u64>,
     /// File with these options in TOML, for example `data = "/var/lib/logs"`
     #[arg(long, env = "LOG_SERVER_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -183,6 +205,8 @@ pub struct Config {
     pub allow_host: Vec<String>,
     /// How records are kept.
     pub store: store::Options,
+    /// From when on a query is told of as slow.
+    pub slow_query: Duration,
 }
 
 /// How Redis is found.
@@ -267,6 +291,7 @@ impl Options {
             keep_bytes: self.keep_bytes.or(other.keep_bytes),
             file_time: self.file_time.or(other.file_time),
             file_bytes: self.file_bytes.or(other.file_bytes),
+            slow_query: self.slow_query.or(other.slow_query),
             config: self.config.or(other.config),
         }
     }
@@ -298,6 +323,7 @@ impl Config {
             listen,
             allow_host: options.allow_host,
             store,
+            slow_query: options.slow_query.map_or(search::SLOW, Duration::from_millis),
         })
     }
 }

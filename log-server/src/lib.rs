@@ -2,7 +2,8 @@
 //!
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
-//! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side), `terminal` (the verbs that print).
+//! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side), `metrics` (what is
+//! counted), `terminal` (the verbs that print).
 
 pub mod config;
 pub mod query;
@@ -11,6 +12,7 @@ pub mod search;
 mod broker;
 mod ingest;
 mod http;
+mod metrics;
 pub mod terminal;
 
 use std::future::Future;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use broker::Broker;
 use config::Config;
+use metrics::Metrics;
 use search::Searcher;
 use store::Store;
 
@@ -52,17 +55,29 @@ pub async fn run(
     let store = Store::open_with(&config.data, config.store.clone())?;
     let mut broker = Broker::find(&config.redis, &config.data).await?;
 
-    let searcher = Searcher::new(store.clone());
-    let server = ingest::server(&config.queue, broker.url(), store.clone(), searcher.clone())
-        .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
+    let searcher = Searcher::new(store.clone()).with_slow(config.slow_query);
+    let losses = ingest::Losses::new(store.clone());
+    let metrics = Arc::new(Metrics::new(&config.queue, broker.url()));
+    let server = ingest::server(
+        &config.queue,
+        broker.url(),
+        store.clone(),
+        searcher.clone(),
+        losses.clone(),
+        metrics.clone(),
+    )
+    .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
     let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
     let ingest_ready = server.connected();
     let mut ingest = tokio::spawn(server.run(stop_ingest.clone()));
+    let losses = tokio::spawn(losses.watch(stop_ingest.clone()));
     let mut http = tokio::spawn(http::serve(
         listener,
         http::AppState {
             searcher,
             store: store.clone(),
+            data: config.data.clone().into(),
+            metrics,
             ingest_ready,
             hosts: Arc::new(http::AllowedHosts::new(address, &config.allow_host)),
             stop: stop_http.clone(),
@@ -92,6 +107,8 @@ pub async fn run(
         // Likewise; it has answered the batches in hand.
         let _ = ingest.await;
     }
+    // It ends at the same signal and has nothing to report.
+    let _ = losses.await;
     broker.stop().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
     outcome

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::answer::Account;
+use super::answer::{Account, why};
 use super::params::{FieldsParams, ValuesParams};
 use super::{Asked, SearchError, Searcher};
 use crate::query::Field;
@@ -58,9 +58,9 @@ impl Searcher {
         let (asked, range) = (params.asked()?, params.range()?);
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let (tally, done) = tally(&store, &asked, range, budget, CountOf::Names, NAMES_MOST)?;
-            let account = Account::new(asked, done.scanned, done.partial, started.elapsed());
+            let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let capped = tally.capped;
             let fields = tally.most_frequent(NAMES_MOST);
             let name = |(name, records)| Counted {
@@ -73,8 +73,8 @@ impl Searcher {
                 capped,
                 account,
             })
-        })
-        .await
+        });
+        self.told_if_slow("fields", answer.await, |answer| &answer.account)
     }
 
     /// The most frequent values of a field among the matching records.
@@ -86,7 +86,7 @@ impl Searcher {
         let named = params.field()?.to_owned();
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let field = Field::named(&named);
             let what = if named.eq_ignore_ascii_case("level") {
                 CountOf::Levels
@@ -94,7 +94,7 @@ impl Searcher {
                 CountOf::Values(&field)
             };
             let (tally, done) = tally(&store, &asked, range, budget, what, VALUES_APART)?;
-            let account = Account::new(asked, done.scanned, done.partial, started.elapsed());
+            let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let (distinct, capped) = (tally.counts.len(), tally.capped);
             let value = |(value, records)| Counted {
                 name: None,
@@ -109,8 +109,8 @@ impl Searcher {
                 capped,
                 account,
             })
-        })
-        .await
+        });
+        self.told_if_slow("values", answer.await, |answer| &answer.account)
     }
 }
 
