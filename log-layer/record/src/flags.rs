@@ -66,6 +66,17 @@ impl Flags {
         self.0 == 0
     }
 
+    /// The set as bits, one per flag: what is kept on disk.
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The set of those bits that are flags; bits of a newer version are left out.
+    pub fn from_bits(bits: u16) -> Flags {
+        let known = Flag::ALL.iter().fold(0, |known, (flag, _)| known | *flag as u16);
+        Flags(bits & known)
+    }
+
     /// The names, in declaration order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Flag::ALL

@@ -31,6 +31,16 @@ pub enum Value {
 pub type Fields = Vec<(String, Value)>;
 
 impl Value {
+    /// The value that `json` is, if it is what [`Value::to_json`] wrote.
+    pub fn from_json(json: &str) -> Option<Value> {
+        crate::reader::value(json)
+    }
+
+    /// The value as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("values serialise without I/O or failing keys")
+    }
+
     /// The text that a search sees: text as it is, everything else as JSON writes it.
     pub fn with_text<R>(&self, scratch: &mut String, see: impl FnOnce(&str) -> R) -> R {
         scratch.clear();
@@ -42,9 +52,7 @@ impl Value {
             Value::Int(number) => write_to(scratch, number),
             Value::UInt(number) => write_to(scratch, number),
             Value::Float(_) | Value::List(_) | Value::Map(_) => {
-                scratch.push_str(
-                    &serde_json::to_string(self).expect("values serialise without I/O or failing keys"),
-                );
+                scratch.push_str(&self.to_json());
             }
         }
         see(scratch)

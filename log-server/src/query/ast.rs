@@ -129,6 +129,22 @@ impl Comparison {
     }
 }
 
+impl Test {
+    /// A text without case that every text passing the test contains; `None` if there is none to be had.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Test::Is(pattern) => pattern
+                .pieces()
+                .iter()
+                .map(Needle::folded)
+                .max_by_key(|piece| piece.len())
+                .filter(|piece| !piece.is_empty()),
+            Test::Matches(regex) => regex.literal(),
+            Test::Present | Test::Compare(..) | Test::Range(..) => None,
+        }
+    }
+}
+
 impl Filter {
     /// Records that all of `parts` find; of no parts, every record.
     pub fn and(parts: impl IntoIterator<Item = Filter>) -> Filter {
@@ -289,7 +305,7 @@ impl Field {
 }
 
 /// What of `path` follows `name`, whatever the case; `None` if it does not begin with it.
-pub(super) fn strip_name<'a>(path: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn strip_name<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = path.chars();
     for character in name.chars() {
         if rest.next().map(fold_char) != Some(fold_char(character)) {

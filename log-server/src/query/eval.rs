@@ -56,13 +56,13 @@ fn is_anywhere(needle: &Needle, record: &LogRecord, source: &Source, scratch: &m
         })
 }
 
-fn is_in_fields(needle: &Needle, fields: &Fields, scratch: &mut Scratch) -> bool {
+pub(crate) fn is_in_fields(needle: &Needle, fields: &Fields, scratch: &mut Scratch) -> bool {
     fields
         .iter()
         .any(|(_, value)| is_in_value(needle, value, scratch))
 }
 
-fn is_in_value(needle: &Needle, value: &Value, scratch: &mut Scratch) -> bool {
+pub(crate) fn is_in_value(needle: &Needle, value: &Value, scratch: &mut Scratch) -> bool {
     match value {
         Value::List(items) => items.iter().any(|item| is_in_value(needle, item, scratch)),
         Value::Map(fields) => is_in_fields(needle, fields, scratch),
@@ -75,7 +75,14 @@ fn is_in_value(needle: &Needle, value: &Value, scratch: &mut Scratch) -> bool {
 }
 
 impl Field {
-    fn passes(&self, test: &Test, record: &LogRecord, source: &Source, scratch: &mut Scratch) -> bool {
+    /// Whether some value of the field passes.
+    pub(crate) fn passes(
+        &self,
+        test: &Test,
+        record: &LogRecord,
+        source: &Source,
+        scratch: &mut Scratch,
+    ) -> bool {
         let callsite = &record.callsite;
         let text = |text: Option<&str>, scratch: &mut Scratch| {
             // A name that was not given is empty in places.
@@ -136,7 +143,7 @@ fn any_at(path: &str, fields: &Fields, test: &mut impl FnMut(&Value) -> bool) ->
     })
 }
 
-fn any_inside(path: &str, value: &Value, test: &mut impl FnMut(&Value) -> bool) -> bool {
+pub(crate) fn any_inside(path: &str, value: &Value, test: &mut impl FnMut(&Value) -> bool) -> bool {
     match value {
         Value::Map(fields) => any_at(path, fields, test),
         Value::List(items) => items.iter().any(|item| any_inside(path, item, test)),
@@ -147,7 +154,8 @@ fn any_inside(path: &str, value: &Value, test: &mut impl FnMut(&Value) -> bool) 
 }
 
 impl Test {
-    fn value(&self, value: &Value, scratch: &mut Scratch) -> bool {
+    /// Whether `value` passes.
+    pub(crate) fn value(&self, value: &Value, scratch: &mut Scratch) -> bool {
         if matches!(self, Test::Present) {
             return true;
         }
@@ -167,7 +175,8 @@ impl Test {
         }
     }
 
-    fn text(&self, text: &str, folded: &mut String) -> bool {
+    /// Whether `text` passes. `folded` is overwritten.
+    pub(crate) fn text(&self, text: &str, folded: &mut String) -> bool {
         match self {
             Test::Present => true,
             Test::Is(pattern) => pattern.is(text, folded),
@@ -179,7 +188,7 @@ impl Test {
     }
 
     /// Whether a number passes; `None` if that depends on how it is written.
-    fn number(&self, number: Number) -> Option<bool> {
+    pub(crate) fn number(&self, number: Number) -> Option<bool> {
         match self {
             Test::Present => Some(true),
             Test::Is(pattern) => pattern

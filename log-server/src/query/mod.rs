@@ -120,9 +120,11 @@ mod values;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use ast::strip_name;
 pub use ast::{Comparison, Field, Filter, Name, Test};
 pub use error::ParseError;
 pub use eval::Scratch;
+pub(crate) use eval::{any_inside, is_in_fields, is_in_value};
 pub use fold::fold;
 pub use number::Number;
 pub use pattern::{Needle, Pattern};

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::answer::{Account, why};
 use super::params::{FieldsParams, ValuesParams};
-use super::{SearchError, Searcher};
-use crate::query::{Field, Scratch};
-use crate::store::Scan;
+use super::{Asked, SearchError, Searcher};
+use crate::query::Field;
+use crate::store::{Budget, CountOf, Parts, Scan, Scanned, Store, StoreError, TimeRange};
 
 /// Names that are told apart; a service that makes up names record by record must not fill the memory.
 const NAMES_MOST: usize = 5_000;
@@ -59,15 +59,7 @@ impl Searcher {
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {
-            let mut tally = Tally::new(NAMES_MOST);
-            let scan = Scan {
-                filter: &asked.query.filter,
-                range,
-                budget,
-            };
-            let done = store.scan(&scan, |record, _| {
-                record.fields.iter().for_each(|(name, _)| tally.add(name));
-            })?;
+            let (tally, done) = tally(&store, &asked, range, budget, CountOf::Names, NAMES_MOST)?;
             let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let capped = tally.capped;
             let fields = tally.most_frequent(NAMES_MOST);
@@ -95,21 +87,13 @@ impl Searcher {
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {
-            let (mut tally, mut scratch) = (Tally::new(VALUES_APART), Scratch::default());
-            let is_level = named.eq_ignore_ascii_case("level");
             let field = Field::named(&named);
-            let scan = Scan {
-                filter: &asked.query.filter,
-                range,
-                budget,
+            let what = if named.eq_ignore_ascii_case("level") {
+                CountOf::Levels
+            } else {
+                CountOf::Values(&field)
             };
-            let done = store.scan(&scan, |record, source| {
-                if is_level {
-                    tally.add(record.level().as_str());
-                } else {
-                    field.each_value(record, source, &mut scratch, &mut |value| tally.add(value));
-                }
-            })?;
+            let (tally, done) = tally(&store, &asked, range, budget, what, VALUES_APART)?;
             let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let (distinct, capped) = (tally.counts.len(), tally.capped);
             let value = |(value, records)| Counted {
@@ -130,6 +114,30 @@ impl Searcher {
     }
 }
 
+/// Counts on all threads.
+fn tally(
+    store: &Store,
+    asked: &Asked,
+    range: TimeRange,
+    budget: &Budget,
+    what: CountOf<'_>,
+    most: usize,
+) -> Result<(Tally, Scanned), StoreError> {
+    let scan = Scan {
+        filter: &asked.query.filter,
+        range,
+        parts: Parts::All,
+        budget,
+    };
+    let (tallies, done) = store.count(&scan, what, || Tally::new(most), Tally::add)?;
+    let mut all = Tally::new(most);
+    for tally in tallies {
+        all.capped |= tally.capped;
+        tally.counts.iter().for_each(|(text, count)| all.add(text, *count));
+    }
+    Ok((all, done))
+}
+
 /// Counts texts, so many of them apart.
 struct Tally {
     counts: HashMap<String, u64>,
@@ -146,12 +154,12 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, text: &str) {
+    fn add(&mut self, text: &str, times: u64) {
         let text = &text[..text.floor_char_boundary(VALUE_BYTES)];
         if let Some(count) = self.counts.get_mut(text) {
-            *count += 1;
+            *count += times;
         } else if self.counts.len() < self.most {
-            self.counts.insert(text.to_owned(), 1);
+            self.counts.insert(text.to_owned(), times);
         } else {
             self.capped = true;
         }

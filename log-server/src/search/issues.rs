@@ -13,7 +13,7 @@ use super::fingerprint::{Fingerprint, first_line};
 use super::params::IssuesParams;
 use super::{SearchError, Searcher};
 use crate::query::{Field, Filter, Pattern, Test};
-use crate::store::{Budget, Direction, Scan, Search, Store, StoreError, TimeRange};
+use crate::store::{Budget, Direction, Parts, Scan, Search, Store, StoreError, TimeRange};
 
 /// Issues that are told apart; a program with more has another problem.
 const ISSUES: usize = 2_000;
@@ -129,6 +129,7 @@ impl Searcher {
                 &Scan {
                     filter,
                     range,
+                    parts: Parts::Of(vec![Field::Message]),
                     budget,
                 },
                 |record, source| {

@@ -11,7 +11,7 @@ use super::answer::{Account, why};
 use super::params::StatsParams;
 use super::{SearchError, Searcher};
 use crate::query::{Filter, Number};
-use crate::store::{Budget, Direction, Histogram, Scan, Search, Store, StoreError, TimeRange};
+use crate::store::{Budget, Direction, Histogram, Parts, Scan, Search, Store, StoreError, TimeRange};
 
 /// Services and call-sites that are told apart.
 const SERVICES: usize = 1_000;
@@ -92,6 +92,7 @@ impl Searcher {
                 &Scan {
                     filter,
                     range,
+                    parts: Parts::All,
                     budget,
                 },
                 |record, source| {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use log_record::{Level, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::block::{self, Columns, SealedBlock, Summary};
-use super::partition::{Partition, low_half};
+use super::block::{self, Columns, Damaged, Loaded, SealedBlock, Summary};
+use super::partition::Partition;
 use super::{StoreError, StoredBatch};
+use crate::query::Filter;
 
 const COLUMN_BITS: u32 = 16;
 
@@ -39,37 +39,51 @@ pub(super) struct Block {
 impl Columns for Block {
     fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
         let id = self.id << COLUMN_BITS | i64::from(number);
-        let data: Option<Vec<u8>> = self.partition.with_reader(|reader| {
+        self.partition.with_reader(|reader| {
             reader
                 .prepare_cached(COLUMN)?
                 .query_row([id], |row| row.get(0))
                 .optional()
-        })?;
-        data.map(|mut data| match data.split_last_chunk() {
-            Some((content, stored)) if *stored == checksum(content) => {
-                data.truncate(data.len() - size_of::<Checksum>());
-                Ok(data)
-            }
-            Some(_) | None => Err(self.partition.damaged(&format!(
-                "block {}: column {number} is not what was stored",
-                self.id
-            ))),
         })
-        .transpose()
     }
 }
 
 impl Block {
     /// All its records; at least one batch, and no batch without records.
     pub(super) fn batches(&self) -> Result<Vec<StoredBatch>, StoreError> {
-        let batches = block::unseal(&self.summary, self)
-            .map_err(|why| self.partition.damaged(&format!("block {}: {why}", self.id)))?;
+        let batches = block::unseal(&self.summary, self).map_err(|why| self.damaged(&why))?;
         if batches.is_empty() || batches.iter().any(|batch| batch.records.is_empty()) {
-            return Err(self
-                .partition
-                .damaged(&format!("block {}: it has no records", self.id)));
+            return Err(self.damaged(&"it has no records"));
         }
         Ok(batches)
+    }
+
+    /// What `look` sees in it.
+    pub(super) fn open<T>(
+        &self,
+        look: impl FnOnce(&mut block::Block<'_>) -> Result<T, Damaged>,
+    ) -> Result<T, StoreError> {
+        let loaded = Loaded::new(self);
+        let mut block = block::Block::open(&self.summary, &loaded).map_err(|why| self.damaged(&why))?;
+        look(&mut block).map_err(|why| self.damaged(&why))
+    }
+
+    /// What `look` sees in it, unless it certainly has nothing that the filter finds.
+    pub(super) fn open_if<T>(
+        &self,
+        filter: &Filter,
+        look: impl FnOnce(&mut block::Block<'_>) -> Result<T, Damaged>,
+    ) -> Result<Option<T>, StoreError> {
+        let loaded = Loaded::new(self);
+        if !block::may_match(&self.summary, &loaded, filter).map_err(|why| self.damaged(&why))? {
+            return Ok(None);
+        }
+        let mut block = block::Block::open(&self.summary, &loaded).map_err(|why| self.damaged(&why))?;
+        look(&mut block).map(Some).map_err(|why| self.damaged(&why))
+    }
+
+    fn damaged(&self, why: &dyn std::fmt::Display) -> StoreError {
+        self.partition.damaged(&format!("block {}: {why}", self.id))
     }
 
     /// Whether the batch may be in it.
@@ -131,19 +145,11 @@ pub(super) fn insert(writer: &Connection, block: &SealedBlock) -> rusqlite::Resu
     })?;
     let id = writer.last_insert_rowid();
     for (number, data) in &block.columns {
-        let data = [&**data, &checksum(data)].concat();
         writer
             .prepare_cached(INSERT_COLUMN)?
             .execute((id << COLUMN_BITS | i64::from(*number), data))?;
     }
     Ok(id)
-}
-
-/// Stands behind the data of a column: SQLite has none of its own, and altered content must not be taken for a record.
-type Checksum = [u8; 4];
-
-fn checksum(data: &[u8]) -> Checksum {
-    low_half(xxh3_64(data).cast_signed()).to_le_bytes()
 }
 
 /// Takes blocks out of the list, keeping their columns for who still reads them. Within the caller's transaction.

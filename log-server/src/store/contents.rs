@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::blocks::Block;
 use super::partition::{Loaded, Partition, Progress};
 use super::tail::{Decoded, Entry};
-use super::{RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
+use super::{Parts, RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
 
 pub(super) struct Contents {
     /// Oldest first; the last is the one that is written to.
@@ -177,7 +177,10 @@ impl Contents {
             .blocks
             .partition_point(|block| block.summary.last_batch < id.batch());
         match snapshot.blocks.get(index).filter(|block| block.spans(id.batch())) {
-            Some(block) => Ok(block.batches()?.iter().find_map(found)),
+            Some(block) => block.open(|block| {
+                let row = block.row_of(id);
+                row.map_or(Ok(None), |row| Ok(block.records(&[row], &Parts::All)?.pop()))
+            }),
             None => Ok(None),
         }
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use log_record::{Level, Timestamp};
 
-use crate::query::Filter;
+use crate::query::{Filter, Scratch};
 
+use super::blocks::Block;
 use super::contents::Contents;
-use super::scan::{self, Scan, Scanned};
+use super::scan::{self, Scanned};
 use super::search::{Budget, Partial};
-use super::unit;
-use super::{StoreError, TimeRange};
+use super::unit::{self, Unit};
+use super::{StoreError, StoredBatch, TimeRange};
 
 /// What to count.
 pub struct Histogram<'a> {
@@ -61,18 +62,30 @@ pub(super) fn run(contents: &Contents, histogram: &Histogram<'_>) -> Result<Hist
     let first = range.from.as_nanos().div_euclid(step);
     let last = range.to.as_nanos().saturating_sub(1).div_euclid(step);
     let length = usize::try_from(last - first + 1).expect("the step bounds the number of buckets");
-    let mut counts = vec![[0; Level::ALL.len()]; length];
-    let mut total = 0;
-    let scan = Scan {
+    let counting = Counting {
         filter: histogram.filter,
         range,
-        budget: histogram.budget,
+        step,
+        first,
     };
-    let Scanned { scanned, partial } = scan::run(contents, &scan, |record, _| {
-        let index = usize::try_from(record.time.as_nanos().div_euclid(step) - first).expect("it is in range");
-        counts[index][record.level() as usize] += 1;
-        total += 1;
-    })?;
+    let new = || vec![[0; Level::ALL.len()]; length];
+    let (counted, Scanned { scanned, partial }) = scan::each_unit(
+        contents,
+        range,
+        histogram.budget,
+        new,
+        |unit, scratch, counts| match unit {
+            Unit::Block(block) => counting.count_block(block, counts),
+            Unit::Batch(entry) => contents
+                .decode(entry)
+                .map(|batch| counting.count_batch(&batch, scratch, counts)),
+        },
+    )?;
+    let mut counts = new();
+    for (sum, count) in counted.iter().flat_map(|counted| counted.iter().flatten().enumerate()) {
+        counts[sum / Level::ALL.len()][sum % Level::ALL.len()] += count;
+    }
+    let total = counts.iter().flatten().sum();
     let start = |index: i64| Timestamp::from_nanos((first + index).saturating_mul(step));
     let buckets = (0..)
         .zip(counts)
@@ -93,6 +106,61 @@ pub(super) fn run(contents: &Contents, histogram: &Histogram<'_>) -> Result<Hist
         scanned,
         partial,
     })
+}
+
+/// Per bucket and level.
+type Counts = Vec<[u64; Level::ALL.len()]>;
+
+/// What is counted, and into which buckets.
+struct Counting<'a> {
+    filter: &'a Filter,
+    range: TimeRange,
+    step: i64,
+    first: i64,
+}
+
+impl Counting<'_> {
+    fn bucket(&self, time: i64) -> usize {
+        usize::try_from(time.div_euclid(self.step) - self.first).expect("it is in range")
+    }
+
+    fn count_batch(&self, batch: &StoredBatch, scratch: &mut Scratch, counts: &mut Counts) -> u64 {
+        let mut looked_at = 0;
+        for record in batch.records.iter().filter(|record| self.range.holds(record.time)) {
+            looked_at += 1;
+            if self.filter.matches(record, &batch.source, scratch) {
+                counts[self.bucket(record.time.as_nanos())][record.level() as usize] += 1;
+            }
+        }
+        looked_at
+    }
+
+    fn count_block(&self, block: &Block, counts: &mut Counts) -> Result<u64, StoreError> {
+        let (earliest, latest) = (block.summary.earliest, block.summary.latest);
+        let rows = u64::from(block.summary.rows);
+        if *self.filter == Filter::All && self.range.holds(earliest) && self.range.holds(latest) {
+            let bucket = self.bucket(earliest.as_nanos());
+            if bucket == self.bucket(latest.as_nanos()) {
+                for (count, of_block) in counts[bucket].iter_mut().zip(block.summary.counts) {
+                    *count += u64::from(of_block);
+                }
+                return Ok(rows);
+            }
+        }
+        block.open_if(self.filter, |block| {
+            let found = block.select(self.filter, self.range)?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            let times = block.times()?.to_vec();
+            let level = block.levels()?;
+            for row in found.iter() {
+                counts[self.bucket(times[row])][level(row)] += 1;
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
 }
 
 /// The range with its open ends closed by what is stored.

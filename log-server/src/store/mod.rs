@@ -14,6 +14,7 @@
 //! `plain` and `sql` (what SQL sees of them), `check` and `backup` (what one does with the files). `crash` names the places at which tests let a process die.
 
 mod record;
+mod parts;
 mod options;
 mod directory;
 mod schema;
@@ -30,9 +31,11 @@ mod superseded;
 mod merge;
 mod retention;
 mod checkpointer;
+mod unit;
+mod visit;
 mod search;
 mod scan;
-mod unit;
+mod count;
 mod histogram;
 mod plain;
 mod sql;
@@ -53,7 +56,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backup::{BackupStep, backup};
 pub use check::{CheckStep, Checked, Problem, check};
+pub use count::CountOf;
 pub use histogram::{Bucket, Histogram, Histogrammed};
+pub use parts::Parts;
 pub use options::{BadKeepRule, BadKeepTime, Keep, KeepRule, KeepTime, Options};
 pub use record::{Cursor, RecordId, StoredRecord, TimeRange};
 pub use scan::{Scan, Scanned};
@@ -285,16 +290,49 @@ impl Store {
         search::run(&self.inner.contents, search)
     }
 
-    /// Shows every record that matches to `see`, in no particular order. Blocks: call it off the async threads.
+    /// Shows every record that matches to `see`, in no particular order, on several threads: each has an accumulator of
+    /// its own, made by `new`, and all of them are returned. Blocks: call it off the async threads.
     ///
     /// # Errors
     /// [`StoreError::Failed`] when stored data cannot be read back.
+    pub fn fold<A: Send>(
+        &self,
+        scan: &Scan<'_>,
+        new: impl Fn() -> A + Sync,
+        see: impl Fn(&mut A, &LogRecord, &Arc<Source>) + Sync,
+    ) -> Result<(Vec<A>, Scanned), StoreError> {
+        scan::run(&self.inner.contents, scan, new, see)
+    }
+
+    /// Shows what is counted of the matching records, and how often they have it; the same text may be shown more than
+    /// once. Threads and accumulators are as in [`Store::fold`]. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when stored data cannot be read back.
+    pub fn count<A: Send>(
+        &self,
+        scan: &Scan<'_>,
+        what: CountOf<'_>,
+        new: impl Fn() -> A + Sync,
+        see: impl Fn(&mut A, &str, u64) + Sync,
+    ) -> Result<(Vec<A>, Scanned), StoreError> {
+        count::run(&self.inner.contents, scan, what, new, see)
+    }
+
+    /// As [`Store::fold`], for one accumulator that all threads share.
+    ///
+    /// # Errors
+    /// As for [`Store::fold`].
     pub fn scan(
         &self,
         scan: &Scan<'_>,
-        see: impl FnMut(&LogRecord, &Arc<Source>),
+        see: impl FnMut(&LogRecord, &Arc<Source>) + Send,
     ) -> Result<Scanned, StoreError> {
-        scan::run(&self.inner.contents, scan, see)
+        let see = Mutex::new(see);
+        let locked = |(): &mut (), record: &LogRecord, source: &Arc<Source>| {
+            (see.lock().unwrap_or_else(PoisonError::into_inner))(record, source);
+        };
+        Ok(self.fold(scan, || (), locked)?.1)
     }
 
     /// The record of that id, if there is one. Blocks: call it off the async threads.

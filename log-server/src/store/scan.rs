@@ -1,15 +1,19 @@
 //! Looking at every record of a time that matches, in no particular order: what counting stands on.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use log_record::{LogRecord, Source};
 
 use crate::query::{Filter, Scratch};
 
+use super::block::ROWS_AT_ONCE;
+use super::blocks::Block;
 use super::contents::Contents;
 use super::search::{Budget, Partial};
-use super::unit;
-use super::{StoreError, TimeRange};
+use super::unit::{self, Unit};
+use super::visit::visit;
+use super::{Parts, StoreError, TimeRange};
 
 /// What to look at.
 pub struct Scan<'a> {
@@ -17,6 +21,8 @@ pub struct Scan<'a> {
     pub filter: &'a Filter,
     /// Of which time.
     pub range: TimeRange,
+    /// What of them.
+    pub parts: Parts,
     /// How long it may take.
     pub budget: &'a Budget,
 }
@@ -30,37 +36,79 @@ pub struct Scanned {
     pub partial: Option<Partial>,
 }
 
-pub(super) fn run(
+/// Shows every matching record to `see`, with an accumulator of the thread that looks at it. Returns the accumulators.
+pub(super) fn run<A: Send>(
     contents: &Contents,
     scan: &Scan<'_>,
-    mut see: impl FnMut(&LogRecord, &Arc<Source>),
-) -> Result<Scanned, StoreError> {
-    let mut scratch = Scratch::default();
-    let mut scanned = 0;
-    let (units, mut damaged) = unit::list(contents, scan.range);
-    // The newest first: if time runs out, what is missing is old.
-    for unit in units.iter().rev() {
-        if let Some(partial) = scan.budget.spent() {
-            return Ok(Scanned {
-                scanned,
-                partial: Some(partial),
-            });
-        }
-        for batch in unit.batches(contents, &mut damaged)? {
-            for record in batch
-                .records
-                .iter()
-                .filter(|record| scan.range.holds(record.time))
-            {
-                scanned += 1;
-                if scan.filter.matches(record, &batch.source, &mut scratch) {
-                    see(record, &batch.source);
+    new: impl Fn() -> A + Sync,
+    see: impl Fn(&mut A, &LogRecord, &Arc<Source>) + Sync,
+) -> Result<(Vec<A>, Scanned), StoreError> {
+    let look = |unit: &Unit, scratch: &mut Scratch, accumulator: &mut A| match unit {
+        Unit::Block(block) => scan.look_into(block, |record, source| see(accumulator, record, source)),
+        Unit::Batch(entry) => contents.decode(entry).map(|batch| {
+            let records = batch.records.iter().filter(|record| scan.range.holds(record.time));
+            let mut looked_at = 0;
+            for record in records {
+                looked_at += 1;
+                if scan.filter.matches(record, &batch.source, scratch) {
+                    see(accumulator, record, &batch.source);
                 }
             }
-        }
+            looked_at
+        }),
+    };
+    each_unit(contents, scan.range, scan.budget, new, look)
+}
+
+impl Scan<'_> {
+    fn look_into(
+        &self,
+        block: &Block,
+        mut see: impl FnMut(&LogRecord, &Arc<Source>),
+    ) -> Result<u64, StoreError> {
+        let looked_at = block.open_if(self.filter, |block| {
+            let rows: Vec<usize> = block.select(self.filter, self.range)?.iter().collect();
+            for rows in rows.chunks(ROWS_AT_ONCE) {
+                for stored in block.records(rows, &self.parts)? {
+                    see(&stored.record, &stored.source);
+                }
+            }
+            Ok(block.rows() as u64)
+        })?;
+        Ok(looked_at.unwrap_or(0))
     }
-    Ok(Scanned {
-        scanned,
-        partial: damaged.then_some(Partial::Damaged),
-    })
+}
+
+/// Looks at every unit that may hold records of `range`; `look` answers how many records it looked at.
+pub(super) fn each_unit<A: Send>(
+    contents: &Contents,
+    range: TimeRange,
+    budget: &Budget,
+    new: impl Fn() -> A + Sync,
+    look: impl Fn(&Unit, &mut Scratch, &mut A) -> Result<u64, StoreError> + Sync,
+) -> Result<(Vec<A>, Scanned), StoreError> {
+    let (mut units, damaged) = unit::list(contents, range);
+    // The newest first: if time runs out, what is missing is old.
+    units.reverse();
+    let (scanned, damaged) = (AtomicU64::new(0), AtomicBool::new(damaged));
+    let spent = Mutex::new(None);
+    let (_, accumulators) = visit(
+        &units,
+        || (Scratch::default(), new()),
+        |unit, (scratch, accumulator)| {
+            if let Some(partial) = budget.spent() {
+                *spent.lock().unwrap_or_else(PoisonError::into_inner) = Some(partial);
+                return Ok(false);
+            }
+            let looked_at = unit.readable(look(unit, scratch, accumulator), &damaged)?;
+            scanned.fetch_add(looked_at.unwrap_or(0), Ordering::Relaxed);
+            Ok(true)
+        },
+    )?;
+    let damaged = damaged.into_inner().then_some(Partial::Damaged);
+    let scanned = Scanned {
+        scanned: scanned.into_inner(),
+        partial: spent.into_inner().unwrap_or_else(PoisonError::into_inner).or(damaged),
+    };
+    Ok((accumulators.into_iter().map(|(_, accumulator)| accumulator).collect(), scanned))
 }

@@ -3,15 +3,22 @@
 //! Batches are visited by their latest record, newest first; as soon as the page is full and no unvisited batch can
 //! hold anything newer than its oldest record, the search is over.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use log_record::Timestamp;
 
 use crate::query::{Filter, Scratch};
 
+use super::block::{self, Damaged, Rows};
+use super::blocks::Block;
 use super::contents::Contents;
 use super::unit::{self, Unit};
-use super::{Cursor, RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
+use super::visit::visit;
+use super::{Cursor, Parts, RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
 
 /// What to find.
 pub struct Search<'a> {
@@ -134,108 +141,193 @@ impl Direction {
 }
 
 /// What was found so far: at most as many as wanted, the first of them in the search's direction.
-type Found = BTreeMap<Rank, StoredRecord>;
+struct Found {
+    records: BTreeMap<Rank, StoredRecord>,
+    wanted: usize,
+}
+
+impl Found {
+    /// The last that is kept, once there are as many as wanted: what comes after it is not.
+    fn limit(&self) -> Option<Rank> {
+        let last = self.records.first_key_value().map(|(rank, _)| *rank);
+        last.filter(|_| self.records.len() == self.wanted)
+    }
+
+    fn add(&mut self, rank: Rank, record: StoredRecord) {
+        self.records.insert(rank, record);
+        if self.records.len() > self.wanted {
+            self.records.pop_first();
+        }
+    }
+}
+
+/// A search that is under way.
+struct Running<'s> {
+    search: &'s Search<'s>,
+    contents: &'s Contents,
+    /// Only what comes after this rank.
+    after: Rank,
+    found: Mutex<Found>,
+    scanned: AtomicU64,
+    damaged: AtomicBool,
+    /// Why it ended before it was done.
+    spent: Mutex<Option<Partial>>,
+}
 
 pub(super) fn run(contents: &Contents, search: &Search<'_>) -> Result<Page, StoreError> {
     let direction = search.direction;
     let after = search.after.map_or(Rank::MAX, |after| direction.rank(after));
-    let (mut entries, mut damaged) = unit::list(contents, search.range);
-    entries.retain(|entry| direction.rank(direction.back(entry)) < after);
-    entries.sort_unstable_by_key(|entry| (direction.rank(direction.front(entry)), entry.first_batch()));
-    let mut found = Found::new();
-    let mut scratch = Scratch::default();
-    let mut scanned = 0;
-    // One more than asked tells whether there is a next page.
-    let wanted = search.limit + 1;
-    for entry in entries.iter().rev() {
-        let rest = direction.front(entry);
-        if found.len() == wanted
-            && found
-                .first_key_value()
-                .is_some_and(|(last, _)| *last > direction.rank(rest))
-        {
-            break;
+    let (mut units, damaged) = unit::list(contents, search.range);
+    units.retain(|unit| direction.rank(direction.back(unit)) < after);
+    units.sort_by_cached_key(|unit| Reverse((direction.rank(direction.front(unit)), unit.first_batch())));
+    let running = Running {
+        search,
+        contents,
+        after,
+        // One more than asked tells whether there is a next page.
+        found: Mutex::new(Found {
+            records: BTreeMap::new(),
+            wanted: search.limit + 1,
+        }),
+        scanned: AtomicU64::new(0),
+        damaged: AtomicBool::new(damaged),
+        spent: Mutex::new(None),
+    };
+    let (end, _) = visit(&units, Scratch::default, |unit, scratch| running.visit(unit, scratch))?;
+    Ok(running.page(units.get(end)))
+}
+
+impl Running<'_> {
+    /// Adds the unit's matches; `false` if it is not needed or may not be visited any more.
+    fn visit(&self, unit: &Unit, scratch: &mut Scratch) -> Result<bool, StoreError> {
+        let front = self.search.direction.rank(self.search.direction.front(unit));
+        if self.found().limit().is_some_and(|limit| limit > front) {
+            return Ok(false);
         }
-        // Only what comes before everything unvisited is certain; the next page goes on behind that. A page that would
-        // begin where this one did goes on past the limit, so that who asks again gets further.
-        if direction.rank(rest) < after
-            && let Some(partial) = search.budget.spent()
+        // A page that would begin where this one did goes on past the limit, so that who asks again gets further.
+        if front < self.after
+            && let Some(partial) = self.search.budget.spent()
         {
-            let certain = found
-                .split_off(&direction.rank(rest))
-                .into_values()
-                .rev()
-                .collect();
-            return Ok(Page {
-                records: certain,
+            self.spent.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(partial);
+            return Ok(false);
+        }
+        let read = match unit {
+            Unit::Block(block) => self.visit_block(block),
+            Unit::Batch(entry) => self
+                .contents
+                .decode(entry)
+                .map(|batch| self.visit_batch(&batch, scratch)),
+        };
+        unit.readable(read, &self.damaged)?;
+        Ok(true)
+    }
+
+    fn visit_batch(&self, batch: &StoredBatch, scratch: &mut Scratch) {
+        let mut scanned = 0;
+        for (index, record) in batch.records.iter().enumerate() {
+            let id = batch.record_id(index);
+            let rank = self.search.direction.rank(Cursor { time: record.time, id });
+            if !self.search.range.holds(record.time)
+                || rank >= self.after
+                || self.found().limit().is_some_and(|limit| rank < limit)
+            {
+                continue;
+            }
+            scanned += 1;
+            if self.search.filter.matches(record, &batch.source, scratch) {
+                let source = batch.source.clone();
+                let record = record.clone();
+                self.found().add(rank, StoredRecord { id, source, record });
+            }
+        }
+        self.scanned.fetch_add(scanned, Ordering::Relaxed);
+    }
+
+    fn visit_block(&self, block: &Block) -> Result<(), StoreError> {
+        let records = block.open_if(self.search.filter, |block| {
+            self.scanned.fetch_add(block.rows() as u64, Ordering::Relaxed);
+            let rows = block.select(self.search.filter, self.search.range)?;
+            let rows = self.first_of(block, &rows)?;
+            block.records(&rows, &Parts::All)
+        })?;
+        let mut found = self.found();
+        for record in records.into_iter().flatten() {
+            found.add(self.search.direction.rank(place(&record)), record);
+        }
+        Ok(())
+    }
+
+    /// Those of the rows that may still be wanted, rising.
+    fn first_of(&self, block: &mut block::Block<'_>, rows: &Rows) -> Result<Vec<usize>, Damaged> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (limit, wanted) = {
+            let found = self.found();
+            (found.limit().unwrap_or(Rank::MIN), found.wanted)
+        };
+        let times = block.times()?.to_vec();
+        let direction = self.search.direction;
+        let rank = |row: usize| {
+            let time = Timestamp::from_nanos(times[row]);
+            let id = block.identity(row).0;
+            direction.rank(Cursor { time, id })
+        };
+        // Ids rise with rows, so that within a block rows order as ids do; ranks need not be made for all of them.
+        let mut first: Vec<(i64, usize)> = rows
+            .iter()
+            .filter(|row| self.after == Rank::MAX || rank(*row) < self.after)
+            .map(|row| (times[row], row))
+            .collect();
+        if first.len() > wanted {
+            match direction {
+                Direction::Older => first.select_nth_unstable_by(wanted - 1, |one, other| other.cmp(one)),
+                Direction::Newer => first.select_nth_unstable(wanted - 1),
+            };
+            first.truncate(wanted);
+        }
+        let mut first: Vec<usize> = first.into_iter().map(|(_, row)| row).filter(|row| rank(*row) >= limit).collect();
+        first.sort_unstable();
+        Ok(first)
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer; `unvisited` is the first unit that was not visited.
+    fn page(self, unvisited: Option<&Unit>) -> Page {
+        let Found { mut records, wanted } = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let scanned = self.scanned.into_inner();
+        let spent = self.spent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some((partial, unvisited)) = spent.zip(unvisited) {
+            // Only what comes before everything unvisited is certain; the next page goes on behind that.
+            let rest = self.search.direction.front(unvisited);
+            let certain = records.split_off(&self.search.direction.rank(rest));
+            return Page {
+                records: certain.into_values().rev().collect(),
                 next: Some(rest),
                 scanned,
                 partial: Some(partial),
-            });
+            };
         }
-        for batch in entry.batches(contents, &mut damaged)? {
-            scanned += visit(&batch, search, wanted, &mut found, &mut scratch);
+        let more = records.len() == wanted;
+        if more {
+            records.pop_first();
+        }
+        let last = records.first_key_value().filter(|_| more);
+        Page {
+            next: last.map(|(_, record)| place(record)),
+            records: records.into_values().rev().collect(),
+            scanned,
+            partial: self.damaged.into_inner().then_some(Partial::Damaged),
         }
     }
-    let more = found.len() == wanted;
-    if more {
-        found.pop_first();
-    }
-    let place = |record: &StoredRecord| Cursor {
-        time: record.record.time,
-        id: record.id,
-    };
-    let next = found
-        .first_key_value()
-        .filter(|_| more)
-        .map(|(_, record)| place(record));
-    Ok(Page {
-        records: found.into_values().rev().collect(),
-        next,
-        scanned,
-        partial: damaged.then_some(Partial::Damaged),
-    })
 }
 
-/// Adds the batch's matches, keeping the first `wanted`; returns how many records it looked at.
-fn visit(
-    batch: &StoredBatch,
-    search: &Search<'_>,
-    wanted: usize,
-    found: &mut Found,
-    scratch: &mut Scratch,
-) -> u64 {
-    let after = search
-        .after
-        .map_or(Rank::MAX, |after| search.direction.rank(after));
-    let mut scanned = 0;
-    for (index, record) in batch.records.iter().enumerate() {
-        let id = batch.record_id(index);
-        let rank = search.direction.rank(Cursor {
-            time: record.time,
-            id,
-        });
-        if !search.range.holds(record.time) || rank >= after {
-            continue;
-        }
-        if found.len() == wanted && found.first_key_value().is_some_and(|(last, _)| rank < *last) {
-            continue;
-        }
-        scanned += 1;
-        if !search.filter.matches(record, &batch.source, scratch) {
-            continue;
-        }
-        found.insert(
-            rank,
-            StoredRecord {
-                id,
-                source: batch.source.clone(),
-                record: record.clone(),
-            },
-        );
-        if found.len() > wanted {
-            found.pop_first();
-        }
+fn place(record: &StoredRecord) -> Cursor {
+    Cursor {
+        time: record.record.time,
+        id: record.id,
     }
-    scanned
 }

@@ -1,13 +1,14 @@
 //! A sealed block or an unsealed batch: what a search visits at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log_record::Timestamp;
 
 use super::blocks::Block;
 use super::contents::{Contents, Snapshot};
 use super::tail::Entry;
-use super::{StoreError, StoredBatch, TimeRange};
+use super::{StoreError, TimeRange};
 
 pub(super) enum Unit {
     Block(Arc<Block>),
@@ -47,27 +48,22 @@ impl Unit {
         }
     }
 
-    /// Its records. What cannot be read is left out, and noted in `damaged` unless retention has deleted it.
-    pub(super) fn batches(
+    /// What could be read; `None`, noted in `damaged` unless retention has deleted it, if it could not.
+    pub(super) fn readable<T>(
         &self,
-        contents: &Contents,
-        damaged: &mut bool,
-    ) -> Result<Vec<Arc<StoredBatch>>, StoreError> {
-        let (read, partition) = match self {
-            Unit::Block(block) => (
-                block
-                    .batches()
-                    .map(|batches| batches.into_iter().map(Arc::new).collect()),
-                &block.partition,
-            ),
-            Unit::Batch(entry) => (contents.decode(entry).map(|batch| vec![batch]), &entry.partition),
+        read: Result<T, StoreError>,
+        damaged: &AtomicBool,
+    ) -> Result<Option<T>, StoreError> {
+        let partition = match self {
+            Unit::Block(block) => &block.partition,
+            Unit::Batch(entry) => &entry.partition,
         };
         match read {
             Err(StoreError::Damaged { .. }) => {
-                *damaged |= !partition.is_removed();
-                Ok(Vec::new())
+                damaged.fetch_or(!partition.is_removed(), Ordering::Relaxed);
+                Ok(None)
             }
-            other => other,
+            other => other.map(Some),
         }
     }
 }

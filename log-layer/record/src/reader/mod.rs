@@ -23,8 +23,16 @@ use self::name::Habit;
 use crate::flags::{Flag, Flags};
 use crate::json::{Literal, Number, Scanner, Stop};
 use crate::record::Span;
-use crate::value::Fields;
+use crate::value::{Fields, Value};
 use crate::{limits, text};
+
+/// One value that is all of `text`.
+pub(crate) fn value(text: &str) -> Option<Value> {
+    let mut reader = Reader::new(text);
+    let value = reader.value(0, &mut Flags::default()).ok()?;
+    reader.json.end().ok()?;
+    Some(value)
+}
 
 /// Text on its way to become records.
 struct Reader<'a> {

@@ -66,7 +66,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 /// Anything, and what looks nearly like a query.
-pub(super) fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     const TOKENS: [&str; 46] = [
         " ", " ", "(", ")", "\"", "\\", "*", "/", ":", "..", ">", "<=", "-", "AND", "OR", "NOT", "level",
         "warn", "a", "b.c", "5", "-1.5e3", "登", "İ", "\u{3000}", "|", "=", "@", "span.", "fields.",
@@ -79,7 +79,7 @@ pub(super) fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-pub(super) fn filter() -> impl Strategy<Value = Filter> {
+pub(crate) fn filter() -> impl Strategy<Value = Filter> {
     let leaf = prop_oneof![
         1 => Just(Filter::All),
         3 => prop_oneof![word(), text()].prop_map(|text| Filter::text(&text)),
@@ -95,7 +95,7 @@ pub(super) fn filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-fn field() -> impl Strategy<Value = Field> {
+pub(crate) fn field() -> impl Strategy<Value = Field> {
     const BUILT_IN: [&str; 16] = [
         "message", "service", "instance", "host", "version", "boot", "target", "file", "line", "callsite",
         "thread", "trace", "span_id", "seq", "flags", "spans",
@@ -287,7 +287,7 @@ pub(crate) fn table() -> impl Strategy<Value = Table> {
 }
 
 /// Steps whose columns are there: picked by number from those of the table, or from any for records.
-pub(super) fn pipeline() -> impl Strategy<Value = Pipeline> {
+pub(crate) fn pipeline() -> impl Strategy<Value = Pipeline> {
     let picks = vec((any::<prop::sample::Index>(), any::<bool>()), 1..4);
     let steps = vec((0..3, picks, 1..50_usize), 0..4);
     (option::of(table()), vec(column(), 4), steps).prop_map(|(table, columns, steps)| {
@@ -317,6 +317,6 @@ pub(super) fn pipeline() -> impl Strategy<Value = Pipeline> {
 }
 
 /// The filter as it comes out of its printed form, so that the parser is part of every search in a test.
-pub(super) fn reparsed(filter: &Filter) -> Filter {
+pub(crate) fn reparsed(filter: &Filter) -> Filter {
     parse(&Query::from(filter.clone()).to_string()).unwrap().filter
 }

@@ -125,10 +125,6 @@ impl<'a> Groups<'a> {
     }
 
     /// Adds what another thread has found of the same table.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the store hands out records on one thread so far")
-    )]
     pub(super) fn merge(&mut self, other: Groups<'_>) {
         self.matched += other.matched;
         self.left_out += other.left_out;

@@ -17,7 +17,7 @@ mod records;
 mod tests;
 
 use crate::query::{Column, Pipeline, Query};
-use crate::store::{Budget, Scan, Store, StoreError, StoredRecord, TimeRange};
+use crate::store::{Budget, Parts, Scan, Store, StoreError, StoredRecord, TimeRange};
 
 use super::answer::why;
 use groups::Groups;
@@ -62,13 +62,17 @@ pub(super) fn run(
 ) -> Result<Outcome, StoreError> {
     let Query { filter, pipeline } = query;
     if let Some(table) = &pipeline.table {
-        let mut groups = Groups::new(table);
         let scan = Scan {
             filter,
             range,
+            parts: parts(pipeline),
             budget,
         };
-        let done = store.scan(&scan, |record, source| groups.add(record, source))?;
+        let (threads, done) = store.fold(&scan, || Groups::new(table), |groups, record, source| {
+            groups.add(record, source);
+        })?;
+        let mut groups = Groups::new(table);
+        threads.into_iter().for_each(|thread| groups.merge(thread));
         let grouped = groups.rows();
         let mut rows = Rows::of(table, grouped.rows);
         pipeline.steps.iter().for_each(|step| rows.step(step));
@@ -96,6 +100,19 @@ pub(super) fn run(
         scanned: chosen.scanned,
         partial: chosen.partial.map(why),
     })
+}
+
+/// What the pipeline reads of records.
+fn parts(pipeline: &Pipeline) -> Parts {
+    let Some(columns) = pipeline.fields() else {
+        return Parts::All;
+    };
+    let field = |column: &Column| match column {
+        // They are always there.
+        Column::Time | Column::Level => None,
+        Column::Field(field) => Some(field.clone()),
+    };
+    Parts::Of(columns.into_iter().filter_map(field).collect())
 }
 
 /// The columns that the pipeline chooses, if it does no more than that, so that records can go through one by one.

@@ -1,103 +1,83 @@
-//! Records sealed together: columns by number, each compressed on its own.
+//! A block: up to 65,536 records, kept by column, compressed.
+//!
+//! The format, with the reason for every choice, is described in `store/FORMAT.md`. Knows nothing of SQLite: columns
+//! come and go as bytes with a number.
+//!
+//! Reading order: `bytes`, `integers`, `floats`, `text` (how columns are written), `filter` (what a block may contain).
 
-use std::sync::Arc;
+mod bytes;
+mod rows;
+mod integers;
+mod floats;
+mod loaded;
+mod text;
+mod texts;
+mod filter;
+mod head;
+mod packed;
+mod seal;
+mod read;
+mod select;
+mod records;
+mod count;
+#[cfg(test)]
+mod tests;
 
-use log_record::{Batch, Level, Timestamp};
+#[cfg(test)]
+use log_record::LogRecord;
+use log_record::{Level, Timestamp};
 
-use super::{StoreError, StoredBatch};
+use super::StoreError;
+pub(in crate::store) use bytes::Damaged;
+pub(in crate::store) use loaded::Loaded;
+pub(in crate::store) use read::Block;
+pub(in crate::store) use records::{ROWS_AT_ONCE, unseal};
+pub(in crate::store) use rows::Rows;
+pub(in crate::store) use select::may_match;
+pub(in crate::store) use seal::seal;
 
-/// The most records a block can have.
-pub(super) const ROWS_MOST: usize = 65_536;
+/// Records in a block at most.
+pub(in crate::store) const ROWS_MOST: usize = 65_536;
 
-/// A block in memory, ready to be stored.
-pub(super) struct SealedBlock {
-    pub(super) summary: Summary,
-    pub(super) columns: Vec<(u32, Vec<u8>)>,
-}
-
-/// What is known of a block without reading its columns. Kept in the row of `blocks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) first_batch: i64,
-    pub(super) last_batch: i64,
-    pub(super) rows: u32,
-    pub(super) earliest: Timestamp,
-    pub(super) latest: Timestamp,
-    /// Records by [`Level`] as index.
-    pub(super) counts: [u32; Level::ALL.len()],
-}
-
-/// Where the columns of a block are read from.
-pub(super) trait Columns {
+/// Where a block's columns are.
+pub(in crate::store) trait Columns {
+    /// The bytes of the column, if the block has it.
     fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
-/// A block that cannot be read, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Damaged(String);
+/// Numbers of columns. A column of texts has two: its head, and with the next number its body.
+const HEAD: u32 = 0;
+const FILTER: u32 = 1;
+const TIME: u32 = 2;
+const CALLSITE: u32 = 3;
+const SHAPE: u32 = 4;
+const SEQ: u32 = 5;
+const MESSAGE: u32 = 6;
+const TRACE_ID: u32 = 8;
+const SPAN_ID: u32 = 10;
+const THREAD: u32 = 12;
+/// The first of the fields' columns, two numbers each.
+const FIELDS: u32 = 16;
 
-/// Seals batches, in order of arrival (ids rising; several pieces of one batch in the order of their places). At most [`ROWS_MOST`] records in all, and at least one.
-pub(super) fn seal(batches: &[Arc<StoredBatch>]) -> SealedBlock {
-    let records = || batches.iter().flat_map(|batch| &batch.records);
-    let mut counts = [0; Level::ALL.len()];
-    records().for_each(|record| counts[record.level() as usize] += 1);
-    let summary = Summary {
-        first_batch: batches.first().expect("there is a batch").id,
-        last_batch: batches.last().expect("there is a batch").id,
-        rows: u32::try_from(records().count()).expect("a block is small"),
-        earliest: records()
-            .map(|record| record.time)
-            .min()
-            .expect("there is a record"),
-        latest: records()
-            .map(|record| record.time)
-            .max()
-            .expect("there is a record"),
-        counts,
-    };
-    let text = serde_json::to_vec(
-        &batches
-            .iter()
-            .map(|batch| {
-                let json = Batch {
-                    source: batch.source.clone(),
-                    no: None,
-                    sent: None,
-                    dropped: Vec::new(),
-                    records: batch.records.clone(),
-                    rejected: Vec::new(),
-                };
-                (batch.id, batch.first, json.to_json())
-            })
-            .collect::<Vec<_>>(),
-    );
-    let text = text.expect("values serialise without I/O");
-    let data = zstd::bulk::compress(&text, 1).expect("compressing memory into memory does not fail");
-    SealedBlock {
-        summary,
-        columns: vec![(0, data)],
-    }
+/// Records sealed together: columns by number, each compressed on its own.
+pub(in crate::store) struct SealedBlock {
+    pub(in crate::store) summary: Summary,
+    pub(in crate::store) columns: Vec<(u32, Vec<u8>)>,
 }
 
-/// All records of a block again, as batches, in the order in which they were sealed.
-pub(super) fn unseal(_summary: &Summary, columns: &dyn Columns) -> Result<Vec<StoredBatch>, Damaged> {
-    let damaged = |why: &dyn std::fmt::Display| Damaged(why.to_string());
-    let data = columns.column(0).map_err(|error| damaged(&error))?;
-    let data = data.ok_or_else(|| damaged(&"a column is missing"))?;
-    let text = zstd::decode_all(&*data).map_err(|error| damaged(&error))?;
-    let batches: Vec<(i64, usize, String)> =
-        serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
-    batches
-        .into_iter()
-        .map(|(id, first, json)| {
-            let batch = Batch::parse(&json, Timestamp::default()).map_err(|error| damaged(&error))?;
-            Ok(StoredBatch {
-                id,
-                source: batch.source,
-                first,
-                records: batch.records,
-            })
-        })
-        .collect()
+/// What is known of a block without reading its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Summary {
+    /// The id of the first batch in it.
+    pub(in crate::store) first_batch: i64,
+    /// The id of the last.
+    pub(in crate::store) last_batch: i64,
+    /// How many records it has.
+    pub(in crate::store) rows: u32,
+    /// The time of the earliest of them.
+    pub(in crate::store) earliest: Timestamp,
+    /// The time of the latest.
+    pub(in crate::store) latest: Timestamp,
+    /// How many of each level.
+    pub(in crate::store) counts: [u32; Level::ALL.len()],
 }

@@ -1,0 +1,249 @@
+//! The bytes of a column: whole numbers of variable length, byte strings, and sections that are compressed where that
+//! pays. What is read is never trusted: every function that reads says [`Damaged`] instead of panicking.
+//!
+//! A number is LEB128. A section is its length, its stored length (0: not compressed) and its bytes, as zstd or as they
+//! are. A column as a whole ends with the xxh3 of what is before it, so that a flipped bit is an error and never a
+//! wrong record.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::store::StoreError;
+
+/// A column is not what was written, or cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::store) struct Damaged(Cow<'static, str>);
+
+pub(super) const fn damaged(what: &'static str) -> Damaged {
+    Damaged(Cow::Borrowed(what))
+}
+
+impl From<StoreError> for Damaged {
+    fn from(error: StoreError) -> Damaged {
+        Damaged(error.to_string().into())
+    }
+}
+
+/// Shorter ones do not get smaller.
+const COMPRESSED_LEAST: usize = 24;
+/// No section is longer, so that a damaged length cannot ask for all memory. A batch has 4 MiB of text and a block no
+/// more than [`BLOCK_BYTES`](super::BLOCK_BYTES) of it, which repairs and JSON may make longer.
+const SECTION_MOST: usize = 1 << 30;
+/// Level 1: higher levels cost CPU and save about one per cent on columns.
+const ZSTD_LEVEL: i32 = 1;
+const CHECKSUM: usize = size_of::<u64>();
+
+thread_local! {
+    // Making one costs more than compressing a few kilobytes.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+pub(super) fn put_signed(out: &mut Vec<u8>, number: i64) {
+    put_number(out, ((number << 1) ^ (number >> 63)) as u64);
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Absent is told apart from empty.
+pub(super) fn put_option(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        None => out.push(0),
+        Some(text) => {
+            put_number(out, text.len() as u64 + 1);
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+pub(super) fn put_section(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    if bytes.len() >= COMPRESSED_LEAST && !is_noise(bytes) {
+        let compressed = COMPRESSOR.with_borrow_mut(|compressor| {
+            compressor
+                .get_or_insert_with(|| {
+                    let mut compressor =
+                        zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("level 1 exists in every zstd");
+                    compressor
+                        .include_contentsize(false)
+                        .expect("a frame may do without its size");
+                    compressor
+                })
+                .compress(bytes)
+                .expect("compressing memory into memory does not fail")
+        });
+        if compressed.len() + compressed.len() / 32 < bytes.len() {
+            put_bytes(out, &compressed);
+            return;
+        }
+    }
+    put_number(out, 0);
+    out.extend_from_slice(bytes);
+}
+
+/// Whether every byte is about as frequent as every other: trying to compress that costs time and saves nothing.
+fn is_noise(bytes: &[u8]) -> bool {
+    // With fewer bytes, even noise looks uneven.
+    const ENOUGH: usize = 2_048;
+    if bytes.len() < ENOUGH {
+        return false;
+    }
+    let mut counts = [0_u32; 256];
+    bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let most = counts.into_iter().max().unwrap_or(0) as usize;
+    // Of noise, the most frequent byte is some standard deviations above the mean of n/256.
+    most < bytes.len() / 256 + 5 * (bytes.len() / 256).isqrt() + 2
+}
+
+/// Ends a column.
+pub(super) fn seal_column(mut column: Vec<u8>) -> Vec<u8> {
+    let checksum = xxh3_64(&column);
+    column.extend_from_slice(&checksum.to_le_bytes());
+    column
+}
+
+/// What a column holds, if it is what was written.
+pub(super) fn open_column(column: &[u8]) -> Result<&[u8], Damaged> {
+    let split = column
+        .len()
+        .checked_sub(CHECKSUM)
+        .ok_or(damaged("a column is too short"))?;
+    let (bytes, checksum) = column.split_at(split);
+    if xxh3_64(bytes).to_le_bytes() == checksum {
+        Ok(bytes)
+    } else {
+        Err(damaged("a column is not what was stored"))
+    }
+}
+
+/// Reads what the functions above wrote.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+const SHORT: Damaged = damaged("a column ends too early");
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { rest: bytes }
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Damaged> {
+        let (first, rest) = self.rest.split_first().ok_or(SHORT)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, Damaged> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(damaged("a number has too many digits"))
+    }
+
+    pub(super) fn signed(&mut self) -> Result<i64, Damaged> {
+        let number = self.number()?;
+        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    /// A number of things of which there cannot be more than `most`.
+    pub(super) fn count(&mut self, most: usize) -> Result<usize, Damaged> {
+        let number = self.number()?;
+        usize::try_from(number)
+            .ok()
+            .filter(|count| *count <= most)
+            .ok_or(damaged("a count is too large"))
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(SHORT)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// All that is left.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
+        let length = self.count(SECTION_MOST)?;
+        self.take(length)
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Damaged> {
+        text(self.bytes()?)
+    }
+
+    pub(super) fn option(&mut self) -> Result<Option<&'a str>, Damaged> {
+        let Some(length) = self.count(SECTION_MOST)?.checked_sub(1) else {
+            return Ok(None);
+        };
+        text(self.take(length)?).map(Some)
+    }
+
+    /// The next section, still compressed.
+    pub(super) fn section(&mut self) -> Result<Section<'a>, Damaged> {
+        let length = self.count(SECTION_MOST)?;
+        let stored = self.count(SECTION_MOST)?;
+        let bytes = self.take(if stored == 0 { length } else { stored })?;
+        Ok(Section {
+            length,
+            bytes,
+            compressed: stored != 0,
+        })
+    }
+}
+
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Damaged> {
+    std::str::from_utf8(bytes).map_err(|_| damaged("a text is not UTF-8"))
+}
+
+/// Bytes that may be compressed.
+#[derive(Clone, Copy)]
+pub(super) struct Section<'a> {
+    length: usize,
+    bytes: &'a [u8],
+    compressed: bool,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn open(self) -> Result<Cow<'a, [u8]>, Damaged> {
+        if !self.compressed {
+            return Ok(Cow::Borrowed(self.bytes));
+        }
+        let bytes = DECOMPRESSOR
+            .with_borrow_mut(|decompressor| match decompressor {
+                Some(decompressor) => decompressor.decompress(self.bytes, self.length),
+                None => decompressor
+                    .insert(zstd::bulk::Decompressor::new()?)
+                    .decompress(self.bytes, self.length),
+            })
+            .map_err(|_| damaged("a section cannot be decompressed"))?;
+        if bytes.len() == self.length {
+            Ok(Cow::Owned(bytes))
+        } else {
+            Err(damaged("a section has the wrong length"))
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A block as it is read: every column only when it is needed.
+
+use std::sync::Arc;
+
+use log_record::{Source, Timestamp};
+
+use super::bytes::{Damaged, damaged};
+use super::filter::Filter;
+use super::floats::Floats;
+use super::head::{FieldKey, Head, Owner, Shape, Type};
+use super::integers::Integers;
+use super::loaded::Loaded;
+use super::rows::Rows;
+use super::texts::Texts;
+use super::{CALLSITE, FIELDS, FILTER, HEAD, SEQ, SHAPE, Summary, TIME};
+use crate::store::RecordId;
+
+/// An open block.
+pub(in crate::store) struct Block<'a> {
+    pub(super) summary: Summary,
+    pub(super) loaded: &'a Loaded<'a>,
+    pub(super) head: Head<'a>,
+    filter: Option<Filter<'a>>,
+    times: Option<Vec<i64>>,
+    callsites: Option<Vec<u32>>,
+    shapes: Option<Vec<u32>>,
+    texts: Vec<(u32, Texts<'a>)>,
+}
+
+/// The values of a field that are no texts.
+pub(super) enum Numbers<'a> {
+    Nulls,
+    Bools(Integers<'a>),
+    Ints(Integers<'a>),
+    UInts(Integers<'a>),
+    Floats(Floats<'a>),
+}
+
+impl<'a> Block<'a> {
+    pub(in crate::store) fn open(summary: &Summary, loaded: &'a Loaded<'a>) -> Result<Block<'a>, Damaged> {
+        let head = Head::read(loaded.column(HEAD)?, loaded, summary.rows as usize)?;
+        Ok(Block {
+            summary: *summary,
+            loaded,
+            head,
+            filter: None,
+            times: None,
+            callsites: None,
+            shapes: None,
+            texts: Vec::new(),
+        })
+    }
+
+    pub(in crate::store) fn rows(&self) -> usize {
+        self.summary.rows as usize
+    }
+
+    /// The time of each row.
+    pub(in crate::store) fn times(&mut self) -> Result<&[i64], Damaged> {
+        if self.times.is_none() {
+            let times = Integers::read(&mut self.loaded.column(TIME)?)?.all()?;
+            self.times = Some(self.of_each_row(times)?);
+        }
+        Ok(self.times.as_deref().expect("it was read above"))
+    }
+
+    /// The time of one row, which costs less than that of all.
+    pub(super) fn time_column(&self) -> Result<Integers<'a>, Damaged> {
+        Integers::read(&mut self.loaded.column(TIME)?)
+    }
+
+    /// The call-site of each row.
+    pub(in crate::store) fn callsite_codes(&mut self) -> Result<&[u32], Damaged> {
+        if self.callsites.is_none() {
+            let most = self.head.callsites.len().saturating_sub(1);
+            let codes = Integers::read(&mut self.loaded.column(CALLSITE)?)?.codes(most)?;
+            self.callsites = Some(self.of_each_row(codes)?);
+        }
+        Ok(self.callsites.as_deref().expect("it was read above"))
+    }
+
+    /// The shape of each row.
+    pub(super) fn shape_codes(&mut self) -> Result<&[u32], Damaged> {
+        if self.shapes.is_none() {
+            let most = self.head.shapes.len().saturating_sub(1);
+            let codes = Integers::read(&mut self.loaded.column(SHAPE)?)?.codes(most)?;
+            self.shapes = Some(self.of_each_row(codes)?);
+        }
+        Ok(self.shapes.as_deref().expect("it was read above"))
+    }
+
+    /// The shape of one row; the codes have been read.
+    pub(super) fn shape_code(&self, row: usize) -> usize {
+        self.shapes.as_ref().expect("who asks for one has read all")[row] as usize
+    }
+
+    /// The call-site of one row; the codes have been read.
+    pub(super) fn callsite_code(&self, row: usize) -> usize {
+        self.callsites.as_ref().expect("who asks for one has read all")[row] as usize
+    }
+
+    fn of_each_row<T>(&self, values: Vec<T>) -> Result<Vec<T>, Damaged> {
+        if values.len() == self.rows() {
+            Ok(values)
+        } else {
+            Err(damaged("a column has other rows than its block"))
+        }
+    }
+
+    pub(super) fn filter(&mut self) -> Result<&Filter<'a>, Damaged> {
+        if self.filter.is_none() {
+            self.filter = Some(Filter::read(self.loaded.column(FILTER)?)?);
+        }
+        Ok(self.filter.as_ref().expect("it was read above"))
+    }
+
+    /// The sequence numbers of the rows that have one.
+    pub(super) fn seqs(&self) -> Result<Integers<'a>, Damaged> {
+        Integers::read(&mut self.loaded.column(SEQ)?)
+    }
+
+    /// The column of texts of that number, opened once.
+    pub(super) fn texts(&mut self, number: u32) -> Result<&mut Texts<'a>, Damaged> {
+        let index = match self.texts.iter().position(|(known, _)| *known == number) {
+            Some(index) => index,
+            None => {
+                self.texts.push((number, Texts::read(self.loaded, number)?));
+                self.texts.len() - 1
+            }
+        };
+        Ok(&mut self.texts[index].1)
+    }
+
+    /// The values of a field whose type is neither text nor JSON.
+    pub(super) fn numbers(&self, field: usize) -> Result<Numbers<'a>, Damaged> {
+        let column = || self.loaded.column(field_column(field));
+        let ints = || Integers::read(&mut column()?);
+        Ok(match self.head.fields[field].type_ {
+            Type::Null => Numbers::Nulls,
+            Type::Bool => Numbers::Bools(ints()?),
+            Type::Int => Numbers::Ints(ints()?),
+            Type::UInt => Numbers::UInts(ints()?),
+            Type::Float => Numbers::Floats(Floats::read(&mut column()?)?),
+            Type::Text | Type::Json => unreachable!("who asks has looked at the type"),
+        })
+    }
+
+    /// The fields of an owner, and their numbers.
+    pub(super) fn fields_of(&self, owner: Owner) -> Vec<(usize, FieldKey<'a>)> {
+        let fields = self.head.fields.iter().copied().enumerate();
+        fields.filter(|(_, field)| field.owner == owner).collect()
+    }
+
+    /// How many values of a column the rows of each shape have.
+    pub(super) fn per_shape(&self, count: impl Fn(&Shape<'a>) -> usize) -> Vec<usize> {
+        self.head.shapes.iter().map(count).collect()
+    }
+
+    /// From values of a column to the rows that have them.
+    pub(super) fn rows_with(&mut self, values: &Rows, per_shape: &[usize]) -> Result<Rows, Damaged> {
+        let rows = self.rows();
+        if values.is_empty() {
+            return Ok(Rows::none(rows));
+        }
+        if per_shape.iter().all(|count| *count == 1) && values.length() == rows {
+            return Ok(values.clone());
+        }
+        let codes = self.shape_codes()?;
+        let all: usize = codes.iter().map(|code| per_shape[*code as usize]).sum();
+        if all != values.length() {
+            return Err(damaged("a column has other values than its rows"));
+        }
+        let mut at = 0;
+        Ok(Rows::where_true(rows, |row| {
+            let from = at;
+            at += per_shape[codes[row] as usize];
+            (from..at).any(|value| values.holds(value))
+        }))
+    }
+
+    /// From rows to the values they have of a column.
+    pub(super) fn values_of(&mut self, rows: &Rows, per_shape: &[usize]) -> Result<Rows, Damaged> {
+        if per_shape.iter().all(|count| *count == 1) {
+            return Ok(rows.clone());
+        }
+        let codes = self.shape_codes()?;
+        let all: usize = codes.iter().map(|code| per_shape[*code as usize]).sum();
+        let mut values = Rows::none(all);
+        let mut at = 0;
+        for (row, code) in codes.iter().enumerate() {
+            let count = per_shape[*code as usize];
+            if count > 0 && rows.holds(row) {
+                (at..at + count).for_each(|value| values.insert(value));
+            }
+            at += count;
+        }
+        Ok(values)
+    }
+
+    /// The rows whose shape, and so everything it says, passes.
+    pub(super) fn rows_where_shape(
+        &mut self,
+        passes: impl FnMut(&Shape<'a>) -> bool,
+    ) -> Result<Rows, Damaged> {
+        let passing: Vec<bool> = self.head.shapes.iter().map(passes).collect();
+        self.rows_of_codes(&passing, Block::shape_codes)
+    }
+
+    /// The rows whose call-site passes.
+    pub(super) fn rows_where_callsite(
+        &mut self,
+        passes: impl FnMut(&Arc<log_record::CallSite>) -> bool,
+    ) -> Result<Rows, Damaged> {
+        let passing: Vec<bool> = self.head.callsites.iter().map(passes).collect();
+        self.rows_of_codes(&passing, Block::callsite_codes)
+    }
+
+    fn rows_of_codes(
+        &mut self,
+        passing: &[bool],
+        codes: impl FnOnce(&mut Self) -> Result<&[u32], Damaged>,
+    ) -> Result<Rows, Damaged> {
+        let rows = self.rows();
+        if !passing.contains(&true) {
+            return Ok(Rows::none(rows));
+        }
+        if !passing.contains(&false) {
+            return Ok(Rows::all(rows));
+        }
+        let codes = codes(self)?;
+        Ok(Rows::where_true(rows, |row| passing[codes[row] as usize]))
+    }
+
+    /// The rows whose sender passes.
+    pub(super) fn rows_where_source(&self, mut passes: impl FnMut(&Source) -> bool) -> Rows {
+        let passing: Vec<bool> = self.head.sources.iter().map(|source| passes(source)).collect();
+        let mut rows = Rows::none(self.rows());
+        for run in self.head.runs.iter().filter(|run| passing[run.source]) {
+            (run.start..run.start + run.rows).for_each(|row| rows.insert(row));
+        }
+        rows
+    }
+
+    /// The row of a record, if the block has it.
+    pub(in crate::store) fn row_of(&self, id: RecordId) -> Option<usize> {
+        let asked = (id.batch(), id.place());
+        let after = self.head.runs.partition_point(|run| (run.batch, run.place) <= asked);
+        let run = self.head.runs.get(after.checked_sub(1)?)?;
+        let offset = id.place() - run.place.min(id.place());
+        (run.batch == id.batch() && offset < run.rows).then(|| run.start + offset)
+    }
+
+    /// The id and the sender of a row.
+    pub(in crate::store) fn identity(&self, row: usize) -> (RecordId, &Arc<Source>) {
+        let index = self.head.runs.partition_point(|run| run.start + run.rows <= row);
+        let run = &self.head.runs[index];
+        (RecordId::new(run.batch, run.place + row - run.start), &self.head.sources[run.source])
+    }
+
+    /// The level of each row.
+    pub(in crate::store) fn levels(&mut self) -> Result<impl Fn(usize) -> usize, Damaged> {
+        self.callsite_codes()?;
+        let levels: Vec<usize> = self.head.callsites.iter().map(|callsite| callsite.level as usize).collect();
+        let codes = self.callsites.as_deref().expect("it was read above");
+        Ok(move |row: usize| levels[codes[row] as usize])
+    }
+
+    /// The time of the earliest and the latest row.
+    pub(in crate::store) fn span(&self) -> (Timestamp, Timestamp) {
+        (self.summary.earliest, self.summary.latest)
+    }
+}
+
+/// The number of the column of a field.
+pub(super) fn field_column(field: usize) -> u32 {
+    FIELDS + 2 * field as u32
+}

@@ -1,0 +1,127 @@
+//! A set of a block's rows, one bit each.
+
+/// Which of so many rows.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::store) struct Rows {
+    words: Vec<u64>,
+    length: usize,
+}
+
+impl Rows {
+    pub(in crate::store) fn none(length: usize) -> Rows {
+        Rows {
+            words: vec![0; length.div_ceil(64)],
+            length,
+        }
+    }
+
+    pub(in crate::store) fn all(length: usize) -> Rows {
+        let mut rows = Rows {
+            words: vec![u64::MAX; length.div_ceil(64)],
+            length,
+        };
+        rows.trim();
+        rows
+    }
+
+    /// The rows of which `holds` is true.
+    pub(super) fn where_true(length: usize, mut holds: impl FnMut(usize) -> bool) -> Rows {
+        let mut rows = Rows::none(length);
+        for (index, word) in rows.words.iter_mut().enumerate() {
+            let start = index * 64;
+            for bit in 0..(length - start).min(64) {
+                *word |= u64::from(holds(start + bit)) << bit;
+            }
+        }
+        rows
+    }
+
+    /// How many rows there are, in the set or not.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn insert(&mut self, row: usize) {
+        self.words[row / 64] |= 1 << (row % 64);
+    }
+
+    pub(in crate::store) fn holds(&self, row: usize) -> bool {
+        self.words[row / 64] >> (row % 64) & 1 == 1
+    }
+
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    pub(in crate::store) fn is_full(&self) -> bool {
+        self.count() == self.length
+    }
+
+    pub(in crate::store) fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    pub(in crate::store) fn intersect(&mut self, other: &Rows) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+    }
+
+    pub(super) fn unite(&mut self, other: &Rows) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word |= other;
+        }
+    }
+
+    pub(super) fn complement(&mut self) {
+        self.words.iter_mut().for_each(|word| *word = !*word);
+        self.trim();
+    }
+
+    /// The rows in the set, rising.
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = usize> {
+        self.words.iter().enumerate().flat_map(|(index, word)| {
+            let mut word = *word;
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros() as usize;
+                (word != 0).then(|| {
+                    word &= word - 1;
+                    index * 64 + bit
+                })
+            })
+        })
+    }
+
+    fn trim(&mut self) {
+        if let Some(last) = self.words.last_mut() {
+            *last &= u64::MAX >> (self.length.next_multiple_of(64) - self.length);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_rows_do_what_sets_do_at_every_length() {
+        for length in [0, 1, 63, 64, 65, 200] {
+            let thirds = Rows::where_true(length, |row| row % 3 == 0);
+            let mut others = thirds.clone();
+            others.complement();
+            assert_eq!(thirds.count() + others.count(), length);
+            assert!((0..length).all(|row| thirds.holds(row) != others.holds(row)));
+            assert_eq!(
+                thirds.iter().collect::<Vec<_>>(),
+                (0..length).step_by(3).collect::<Vec<_>>()
+            );
+            let mut both = thirds.clone();
+            both.unite(&others);
+            assert!(both == Rows::all(length) && both.is_full());
+            both.intersect(&thirds);
+            assert!(both == thirds);
+            both.intersect(&others);
+            assert!(both.is_empty() && both == Rows::none(length));
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Making a block from batches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use log_record::{CallSite, Fields, Level, LogRecord, Source, Span, Timestamp, Value};
+
+use super::bytes::seal_column;
+use super::filter::{self, Terms};
+use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
+use super::{CALLSITE, FIELDS, FILTER, HEAD, MESSAGE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD, TIME, TRACE_ID};
+use super::{floats, integers, packed, texts};
+use crate::store::StoredBatch;
+
+/// Beyond so many fields, or so many shapes, records are packed: a service that makes up names must not make a block of
+/// a million columns.
+const FIELDS_MOST: usize = 4_000;
+const SHAPES_MOST: usize = 16_000;
+
+type Map<K> = HashMap<K, u32, foldhash::fast::RandomState>;
+
+/// Seals batches, in order of arrival (ids rising; several pieces of one batch in the order of their places). At most [`ROWS_MOST`](super::ROWS_MOST) records in all.
+pub(in crate::store) fn seal(batches: &[Arc<StoredBatch>]) -> SealedBlock {
+    let mut gathered = Gathered::default();
+    for batch in batches {
+        gathered.add_batch(batch);
+    }
+    gathered.write(batches)
+}
+
+/// Records on their way into columns.
+#[derive(Default)]
+struct Gathered<'r> {
+    times: Vec<i64>,
+    seqs: Vec<i64>,
+    callsite_codes: Vec<u32>,
+    shape_codes: Vec<u32>,
+    messages: Vec<&'r str>,
+    trace_ids: Vec<&'r str>,
+    span_ids: Vec<&'r str>,
+    threads: Vec<&'r str>,
+    columns: Vec<Column<'r>>,
+    known_fields: Map<FieldKey<'r>>,
+    callsites: Vec<Arc<CallSite>>,
+    known_callsites: Map<Arc<CallSite>>,
+    sources: Vec<Arc<Source>>,
+    runs: Vec<Run>,
+    shapes: Vec<Shape<'r>>,
+    known_shapes: Map<Shape<'r>>,
+    counts: [u32; Level::ALL.len()],
+    /// The shape being made, to be made again without allocation.
+    shape: Shape<'r>,
+}
+
+struct Column<'r> {
+    key: FieldKey<'r>,
+    values: Values<'r>,
+}
+
+enum Values<'r> {
+    /// How many.
+    Nulls(usize),
+    Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Texts(Vec<&'r str>),
+    Json(Vec<String>),
+}
+
+impl<'r> Gathered<'r> {
+    fn add_batch(&mut self, batch: &'r StoredBatch) {
+        let source = self.source(&batch.source);
+        self.runs.push(Run {
+            batch: batch.id,
+            place: batch.first,
+            start: self.times.len(),
+            rows: batch.records.len(),
+            source,
+        });
+        // Records of one batch share their call-sites, so that comparing pointers nearly always is enough.
+        let mut last: Option<(&Arc<CallSite>, u32)> = None;
+        for record in &batch.records {
+            let code = match last {
+                Some((known, code)) if Arc::ptr_eq(known, &record.callsite) => code,
+                _ => self.callsite(&record.callsite),
+            };
+            last = Some((&record.callsite, code));
+            self.callsite_codes.push(code);
+            self.counts[record.level() as usize] += 1;
+            self.times.push(record.time.as_nanos());
+            self.messages.push(&record.message);
+            self.add_record(record);
+        }
+    }
+
+    fn source(&mut self, source: &Arc<Source>) -> usize {
+        if let Some(known) = self.sources.iter().position(|known| known == source) {
+            return known;
+        }
+        self.sources.push(source.clone());
+        self.sources.len() - 1
+    }
+
+    fn callsite(&mut self, callsite: &Arc<CallSite>) -> u32 {
+        if let Some(code) = self.known_callsites.get(callsite) {
+            return *code;
+        }
+        let code = self.callsites.len() as u32;
+        self.callsites.push(callsite.clone());
+        self.known_callsites.insert(callsite.clone(), code);
+        code
+    }
+
+    fn add_record(&mut self, record: &'r LogRecord) {
+        let mut shape = std::mem::take(&mut self.shape);
+        shape.flags = record.flags.bits();
+        shape.labels = 0;
+        if let Some(seq) = record.seq {
+            shape.labels |= label::SEQ;
+            self.seqs.push(seq as i64);
+        }
+        for (bit, text, column) in [
+            (label::TRACE_ID, &record.trace_id, &mut self.trace_ids),
+            (label::SPAN_ID, &record.span_id, &mut self.span_ids),
+            (label::THREAD, &record.thread, &mut self.threads),
+        ] {
+            if let Some(text) = text {
+                shape.labels |= bit;
+                column.push(text);
+            }
+        }
+        shape.fields.clear();
+        shape.spans.clear();
+        let wanted = record.fields.len() + record.spans.iter().map(|span| span.fields.len()).sum::<usize>();
+        // One more for the column of packed records itself.
+        let fits = self.columns.len() + wanted < FIELDS_MOST && self.shapes.len() < SHAPES_MOST;
+        if fits || self.has_shape(record) {
+            self.add_fields(Owner::Record, &record.fields, &mut shape.fields);
+            for span in &record.spans {
+                let mut fields = Vec::with_capacity(span.fields.len());
+                self.add_fields(Owner::Span, &span.fields, &mut fields);
+                shape.spans.push((&span.name, fields));
+            }
+        } else {
+            shape.fields.push(self.pack(record));
+        }
+        let code = match self.known_shapes.get(&shape) {
+            Some(code) => *code,
+            None => {
+                let code = self.shapes.len() as u32;
+                self.shapes.push(shape.clone());
+                self.known_shapes.insert(shape.clone(), code);
+                code
+            }
+        };
+        self.shape_codes.push(code);
+        self.shape = shape;
+    }
+
+    /// Whether the record's columns are all there and it adds no shape.
+    fn has_shape(&self, record: &'r LogRecord) -> bool {
+        let fields = |owner, fields: &'r Fields| {
+            fields
+                .iter()
+                .map(|(name, value)| self.known_fields.get(&key(owner, name, value)).copied())
+                .collect::<Option<Vec<u32>>>()
+        };
+        let spans = |spans: &'r [Span]| {
+            spans
+                .iter()
+                .map(|span| Some((&*span.name, fields(Owner::Span, &span.fields)?)))
+                .collect::<Option<Vec<_>>>()
+        };
+        let Some((fields, spans)) = fields(Owner::Record, &record.fields).zip(spans(&record.spans)) else {
+            return false;
+        };
+        let labels = |labels: u8, bit, has| if has { labels | bit } else { labels };
+        let labels = labels(
+            labels(
+                labels(
+                    labels(0, label::SEQ, record.seq.is_some()),
+                    label::TRACE_ID,
+                    record.trace_id.is_some(),
+                ),
+                label::SPAN_ID,
+                record.span_id.is_some(),
+            ),
+            label::THREAD,
+            record.thread.is_some(),
+        );
+        let flags = record.flags.bits();
+        self.known_shapes.contains_key(&Shape {
+            flags,
+            labels,
+            fields,
+            spans,
+        })
+    }
+
+    fn add_fields(&mut self, owner: Owner, fields: &'r Fields, numbers: &mut Vec<u32>) {
+        for (name, value) in fields {
+            let number = self.column(key(owner, name, value));
+            self.columns[number as usize].values.add(value);
+            numbers.push(number);
+        }
+    }
+
+    fn pack(&mut self, record: &LogRecord) -> u32 {
+        let number = self.column(FieldKey {
+            owner: Owner::Packed,
+            type_: Type::Json,
+            name: "",
+        });
+        if let Values::Json(packed) = &mut self.columns[number as usize].values {
+            packed.push(packed::write(record));
+        }
+        number
+    }
+
+    fn column(&mut self, key: FieldKey<'r>) -> u32 {
+        if let Some(number) = self.known_fields.get(&key) {
+            return *number;
+        }
+        let number = self.columns.len() as u32;
+        self.known_fields.insert(key, number);
+        let values = Values::of(key.type_);
+        self.columns.push(Column { key, values });
+        number
+    }
+
+    fn write(self, batches: &[Arc<StoredBatch>]) -> SealedBlock {
+        let id = |batch: Option<&Arc<StoredBatch>>| batch.map_or(0, |batch| batch.id);
+        let time = |time: Option<&i64>| Timestamp::from_nanos(time.copied().unwrap_or(0));
+        let summary = Summary {
+            first_batch: id(batches.first()),
+            last_batch: id(batches.last()),
+            rows: self.times.len() as u32,
+            earliest: time(self.times.iter().min()),
+            latest: time(self.times.iter().max()),
+            counts: self.counts,
+        };
+        let mut out = Written::default();
+        let head = Head {
+            fields: self.columns.iter().map(|column| column.key).collect(),
+            callsites: self.callsites,
+            sources: self.sources,
+            runs: self.runs,
+            shapes: self.shapes,
+        };
+        out.with(HEAD, |bytes| head.put(bytes));
+        out.with(TIME, |bytes| integers::put(bytes, &self.times));
+        out.with(CALLSITE, |bytes| integers::put_codes(bytes, &self.callsite_codes));
+        out.with(SHAPE, |bytes| integers::put_codes(bytes, &self.shape_codes));
+        out.with(SEQ, |bytes| integers::put(bytes, &self.seqs));
+        out.texts(MESSAGE, &self.messages);
+        out.texts(TRACE_ID, &self.trace_ids);
+        out.texts(SPAN_ID, &self.span_ids);
+        out.texts(THREAD, &self.threads);
+        for (number, column) in (FIELDS..).step_by(2).zip(&self.columns) {
+            match &column.values {
+                Values::Nulls(_) => {}
+                Values::Ints(ints) => out.with(number, |bytes| integers::put(bytes, ints)),
+                Values::Floats(floats) => out.with(number, |bytes| floats::put(bytes, floats)),
+                Values::Texts(texts) => out.texts(number, texts),
+                // Its escapes are not the text that is searched: no terms.
+                Values::Json(json) => {
+                    let texts: Vec<&str> = json.iter().map(String::as_str).collect();
+                    out.two(number, texts::put(&texts, &mut Terms::default()));
+                }
+            }
+        }
+        let mut terms = std::mem::take(&mut out.terms);
+        terms.push((head.terms(), 0));
+        let all = head.fields.iter().all(|field| field.type_ != Type::Json);
+        out.with(FILTER, |bytes| filter::put(bytes, &terms, all));
+        SealedBlock {
+            summary,
+            columns: out.columns,
+        }
+    }
+}
+
+fn key<'r>(owner: Owner, name: &'r str, value: &Value) -> FieldKey<'r> {
+    FieldKey {
+        owner,
+        type_: Type::of(value),
+        name,
+    }
+}
+
+impl<'r> Values<'r> {
+    fn of(type_: Type) -> Values<'r> {
+        match type_ {
+            Type::Null => Values::Nulls(0),
+            Type::Bool | Type::Int | Type::UInt => Values::Ints(Vec::new()),
+            Type::Float => Values::Floats(Vec::new()),
+            Type::Text => Values::Texts(Vec::new()),
+            Type::Json => Values::Json(Vec::new()),
+        }
+    }
+
+    /// Adds a value of the type that the column has.
+    fn add(&mut self, value: &'r Value) {
+        match (self, value) {
+            (Values::Nulls(count), Value::Null) => *count += 1,
+            (Values::Ints(ints), Value::Bool(value)) => ints.push(i64::from(*value)),
+            (Values::Ints(ints), Value::Int(value)) => ints.push(*value),
+            (Values::Ints(ints), Value::UInt(value)) => ints.push(*value as i64),
+            (Values::Floats(floats), Value::Float(value)) => floats.push(*value),
+            (Values::Texts(texts), Value::Text(value)) => texts.push(value),
+            (Values::Json(json), Value::List(_) | Value::Map(_)) => json.push(value.to_json()),
+            _ => unreachable!("the type is part of the column's key"),
+        }
+    }
+}
+
+/// Columns as they are written.
+#[derive(Default)]
+struct Written {
+    columns: Vec<(u32, Vec<u8>)>,
+    terms: Vec<(Terms, usize)>,
+}
+
+impl Written {
+    fn with(&mut self, number: u32, put: impl FnOnce(&mut Vec<u8>)) {
+        let mut bytes = Vec::new();
+        put(&mut bytes);
+        self.columns.push((number, seal_column(bytes)));
+    }
+
+    fn texts(&mut self, number: u32, values: &[&str]) {
+        if values.is_empty() {
+            return;
+        }
+        let mut terms = Terms::of_column(number);
+        self.two(number, texts::put(values, &mut terms));
+        self.terms.push((terms, values.len()));
+    }
+
+    fn two(&mut self, number: u32, (head, body): (Vec<u8>, Vec<u8>)) {
+        self.columns.push((number, seal_column(head)));
+        self.columns.push((number + 1, seal_column(body)));
+    }
+}

@@ -1,0 +1,174 @@
+//! A block finds what looking at its records one by one finds, and gives them back as they were.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::query::Scratch;
+use crate::query::tests::random;
+use crate::store::{CountOf, Parts, RecordId, StoredBatch, TimeRange};
+use std::sync::Arc;
+
+struct Memory {
+    columns: BTreeMap<u32, Vec<u8>>,
+    reads: Cell<usize>,
+}
+
+impl Memory {
+    fn of(block: &SealedBlock) -> Memory {
+        Memory {
+            columns: block.columns.iter().cloned().collect(),
+            reads: Cell::new(0),
+        }
+    }
+}
+
+impl Columns for Memory {
+    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reads.set(self.reads.get() + 1);
+        Ok(self.columns.get(&number).cloned())
+    }
+}
+
+fn batches() -> impl Strategy<Value = Vec<Arc<StoredBatch>>> {
+    let record = (random::record(), 0..60_i64).prop_map(|(record, time)| LogRecord {
+        time: Timestamp::from_nanos(time),
+        ..record
+    });
+    let records = proptest::collection::vec(record, 0..40);
+    let batch = (records, random::source()).prop_map(|(records, source)| (records, Arc::new(source)));
+    proptest::collection::vec(batch, 1..5).prop_map(|batches| {
+        let batch = |(id, (records, source))| Arc::new(StoredBatch { id, source, first: 0, records });
+        (3..).step_by(2).zip(batches).map(batch).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn blocks_find_what_looking_finds_and_give_it_back(
+        batches in batches(),
+        filters in proptest::collection::vec(random::filter(), 1..12),
+        field in random::field(),
+        from in -3_i64..60,
+        length in 0_i64..90,
+    ) {
+        let sealed = seal(&batches);
+        let memory = Memory::of(&sealed);
+        let loaded = Loaded::new(&memory);
+        let all: Vec<_> = batches.iter().flat_map(|batch| {
+            batch.records.iter().enumerate().map(|(place, record)| (RecordId::new(batch.id, place), &batch.source, record))
+        }).collect();
+        prop_assert_eq!(sealed.summary.rows as usize, all.len());
+
+        let again = unseal(&sealed.summary, &memory).unwrap();
+        prop_assert!(again.iter().map(|batch| (batch.id, batch.first, &batch.source, &batch.records)).eq(
+            batches.iter().filter(|batch| !batch.records.is_empty()).map(|batch| (batch.id, 0, &batch.source, &batch.records))
+        ));
+        let mut block = Block::open(&sealed.summary, &loaded).unwrap();
+        let rows: Vec<usize> = (0..all.len()).collect();
+        let back = block.records(&rows, &Parts::All).unwrap();
+        for (stored, (id, source, record)) in back.iter().zip(&all) {
+            prop_assert_eq!(stored.id, *id);
+            prop_assert_eq!(&stored.source, *source);
+            prop_assert_eq!(&stored.record, *record);
+            prop_assert_eq!(block.row_of(*id).map(|row| all[row].0), Some(*id));
+        }
+        let range = TimeRange { from: Timestamp::from_nanos(from), to: Timestamp::from_nanos(from + length) };
+        for filter in &filters {
+            for range in [TimeRange::ALL, range] {
+                let mut scratch = Scratch::default();
+                let expected: Vec<usize> = rows.iter().copied().filter(|row| {
+                    let (_, source, record) = all[*row];
+                    range.holds(record.time) && filter.matches(record, source, &mut scratch)
+                }).collect();
+                let mut block = Block::open(&sealed.summary, &loaded).unwrap();
+                let found: Vec<usize> = block.select(filter, range).unwrap().iter().collect();
+                prop_assert_eq!(&found, &expected, "{:?}", filter);
+                if !expected.is_empty() {
+                    prop_assert!(may_match(&sealed.summary, &loaded, filter).unwrap(), "{:?}", filter);
+                }
+                let mut counted = BTreeMap::<String, u64>::new();
+                let rows_found = block.select(filter, range).unwrap();
+                block.count(&CountOf::Values(&field), &rows_found, &mut |text, n| *counted.entry(text.to_owned()).or_default() += n).unwrap();
+                let mut looked = BTreeMap::<String, u64>::new();
+                for row in &found {
+                    let (_, source, record) = all[*row];
+                    field.each_value(record, source, &mut scratch, &mut |text| *looked.entry(text.to_owned()).or_default() += 1);
+                }
+                prop_assert_eq!(counted, looked, "{:?}", field);
+                let some = block.records(&found, &Parts::All).unwrap();
+                for (stored, row) in some.iter().zip(&found) {
+                    prop_assert_eq!(&stored.record, all[*row].2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error_and_never_a_panic_or_a_wrong_record(
+        batches in batches(),
+        filter in random::filter(),
+        column in any::<prop::sample::Index>(),
+        byte in any::<prop::sample::Index>(),
+        bit in 0..8_u8,
+    ) {
+        let mut sealed = seal(&batches);
+        let column = column.index(sealed.columns.len());
+        let bytes = &mut sealed.columns[column].1;
+        let byte = byte.index(bytes.len());
+        bytes[byte] ^= 1 << bit;
+        let memory = Memory::of(&sealed);
+        let loaded = Loaded::new(&memory);
+        let read = || -> Result<(), Damaged> {
+            let mut block = Block::open(&sealed.summary, &loaded)?;
+            let found: Vec<usize> = block.select(&filter, TimeRange::ALL)?.iter().collect();
+            let mut scratch = Scratch::default();
+            for stored in block.records(&found, &Parts::All)? {
+                assert!(filter.matches(&stored.record, &stored.source, &mut scratch));
+            }
+            Ok(())
+        };
+        // An error, or right because the damaged column was not needed.
+        let _ = read();
+    }
+}
+
+#[test]
+fn words_that_are_nowhere_cost_one_small_column() {
+    let record = |n: usize| LogRecord {
+        message: format!("request {n} of user u{} completed in {n} ms", n % 50),
+        ..select::probe()
+    };
+    let batch = StoredBatch { id: 1, source: Arc::default(), first: 0, records: (0..5_000).map(record).collect() };
+    let sealed = seal(&[Arc::new(batch)]);
+    let memory = Memory::of(&sealed);
+    let loaded = Loaded::new(&memory);
+    let may = |query: &str| may_match(&sealed.summary, &loaded, &crate::query::parse(query).unwrap().filter).unwrap();
+    assert!(!may("zebrafinch") && !may("service:payment") && !may("level:error") && !may("message:/failed \\d/"));
+    assert!(may("completed") && may("-zebrafinch") && may("42") && may("level:info"));
+    assert!(memory.columns[&FILTER].len() < 2_000);
+}
+
+#[test]
+fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
+    let record = |n: usize| LogRecord {
+        fields: (0..3).map(|m| (format!("name{n}x{m}"), log_record::Value::Int(m))).collect(),
+        ..select::probe()
+    };
+    let records: Vec<LogRecord> = (0..3_000).map(record).collect();
+    let batch = Arc::new(StoredBatch { id: 1, source: Arc::default(), first: 0, records });
+    let sealed = seal(&[batch.clone()]);
+    assert!(sealed.columns.len() < 4_100, "{}", sealed.columns.len());
+    let memory = Memory::of(&sealed);
+    let loaded = Loaded::new(&memory);
+    let mut block = Block::open(&sealed.summary, &loaded).unwrap();
+    let rows: Vec<usize> = (0..3_000).collect();
+    let back = block.records(&rows, &Parts::All).unwrap();
+    assert!(back.iter().map(|stored| &stored.record).eq(&batch.records));
+    let found = block.select(&crate::query::parse("name2900x2:2").unwrap().filter, TimeRange::ALL).unwrap();
+    assert_eq!(found.iter().collect::<Vec<_>>(), [2_900]);
+}

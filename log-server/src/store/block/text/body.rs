@@ -1,0 +1,177 @@
+//! What fills the slots of texts, and putting a text together.
+
+use std::borrow::Cow;
+
+use super::super::bytes::{Damaged, Reader, damaged};
+use super::super::integers::Integers;
+use super::{HEX, INT, MOST, Template, WHOLE, WORD};
+
+/// The slots of all texts.
+pub(super) struct Body<'a> {
+    rare: Vec<i64>,
+    hex: Cow<'a, [u8]>,
+    words: Integers<'a>,
+    columns: Vec<Integers<'a>>,
+    /// Where the slots of each template begin.
+    starts: Vec<Start>,
+    word_count: usize,
+}
+
+/// Indexes into the parts of a body.
+#[derive(Clone, Copy, Default)]
+struct Start {
+    rare: usize,
+    hex: usize,
+    words: usize,
+    columns: usize,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn read(
+        mut reader: Reader<'a>,
+        templates: &[Template],
+        word_count: usize,
+    ) -> Result<Body<'a>, Damaged> {
+        let mut end = Start::default();
+        let starts = templates
+            .iter()
+            .map(|template| {
+                let start = end;
+                if template.has_columns() {
+                    end.columns += template.ints;
+                } else {
+                    end.rare += template.ints * template.rows;
+                }
+                end.hex += template.hex_bytes() * template.rows;
+                end.words += template.words * template.rows;
+                start
+            })
+            .collect();
+        let section = reader.section()?.open()?;
+        let mut numbers = Reader::new(&section);
+        let rare = (0..end.rare)
+            .map(|_| numbers.number().map(|number| number as i64))
+            .collect::<Result<_, _>>()?;
+        let hex = reader.section()?.open()?;
+        let words = Integers::read(&mut reader)?;
+        if hex.len() != end.hex || words.length() != end.words {
+            return Err(damaged("the slots of texts are missing"));
+        }
+        let section = reader.section()?.open()?;
+        let mut lengths = Reader::new(&section);
+        let mut columns = Vec::with_capacity(end.columns);
+        for template in templates.iter().filter(|template| template.has_columns()) {
+            for _ in 0..template.ints {
+                let column = Integers::read(&mut Reader::new(reader.take(lengths.count(MOST)?)?))?;
+                if column.length() != template.rows {
+                    return Err(damaged("an integer slot has other texts than its template"));
+                }
+                columns.push(column);
+            }
+        }
+        Ok(Body {
+            rare,
+            hex,
+            words,
+            columns,
+            starts,
+            word_count,
+        })
+    }
+
+    /// Appends the text that is number `row` of template `code`.
+    pub(super) fn write<'w>(
+        &mut self,
+        code: usize,
+        template: &Template,
+        arena: &str,
+        row: usize,
+        word: impl Fn(usize) -> &'w str,
+        out: &mut String,
+    ) -> Result<(), Damaged> {
+        let text = &arena[template.start..template.end];
+        let (mut int, mut hex, mut words) = (0, 0, 0);
+        let mut literal = 0;
+        for (at, marker) in text.bytes().enumerate() {
+            if !matches!(marker, INT..=WHOLE) {
+                continue;
+            }
+            out.push_str(&text[literal..at]);
+            literal = at + 1;
+            match marker {
+                INT => {
+                    let number = self.int(code, template, int, row)?;
+                    write_int(number, out);
+                    int += 1;
+                }
+                HEX => {
+                    let (digits, length) = self.hex(code, template, hex, row);
+                    write_hex(digits, length, out);
+                    hex += 1;
+                }
+                WORD | WHOLE => {
+                    out.push_str(word(self.word(code, template, words, row)?));
+                    words += 1;
+                }
+                _ => unreachable!("no other marker lies between them"),
+            }
+        }
+        out.push_str(&text[literal..]);
+        Ok(())
+    }
+
+    /// The integer in slot `slot` of text `row` of a template.
+    pub(super) fn int(
+        &mut self,
+        code: usize,
+        template: &Template,
+        slot: usize,
+        row: usize,
+    ) -> Result<i64, Damaged> {
+        let start = self.starts[code];
+        if template.has_columns() {
+            self.columns[start.columns + slot].at(row)
+        } else {
+            Ok(self.rare[start.rare + row * template.ints + slot])
+        }
+    }
+
+    /// The digits in slot `slot` of text `row` of a template, two a byte, and how many they are.
+    pub(super) fn hex(&self, code: usize, template: &Template, slot: usize, row: usize) -> (&[u8], usize) {
+        let before: usize = template.hex[..slot]
+            .iter()
+            .map(|length| usize::from(length.div_ceil(2)))
+            .sum();
+        let start = self.starts[code].hex + row * template.hex_bytes() + before;
+        let length = usize::from(template.hex[slot]);
+        (&self.hex[start..start + length.div_ceil(2)], length)
+    }
+
+    /// The word in slot `slot` of text `row` of a template.
+    pub(super) fn word(
+        &mut self,
+        code: usize,
+        template: &Template,
+        slot: usize,
+        row: usize,
+    ) -> Result<usize, Damaged> {
+        let index = self.starts[code].words + slot * template.rows + row;
+        usize::try_from(self.words.at(index)?)
+            .ok()
+            .filter(|word| *word < self.word_count)
+            .ok_or(damaged("a slot names a word that is not there"))
+    }
+}
+
+fn write_int(number: i64, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+pub(super) fn write_hex(digits: &[u8], length: usize, out: &mut String) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    for index in 0..length {
+        let pair = digits[index / 2];
+        let digit = if index % 2 == 0 { pair >> 4 } else { pair & 15 };
+        out.push(char::from(DIGITS[usize::from(digit)]));
+    }
+}

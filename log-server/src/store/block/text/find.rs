@@ -1,0 +1,459 @@
+//! Searching texts without putting them together.
+//!
+//! A needle that lies in the template alone is found once for all texts of the template. Otherwise it lies over slots,
+//! and because a slot is a maximal run of letters and digits, there is only one way to lay it over a given slot: each
+//! of its runs is the end of a slot (the first), a whole slot, the beginning of one (the last), or somewhere inside one
+//! (a needle that is one run). What a slot must then be is checked on the slots' columns.
+
+use memchr::memmem::Finder;
+
+use super::super::bytes::Damaged;
+use super::super::rows::Rows;
+use super::body::Body;
+use super::template::is_run;
+use super::{END, Folded, HEX, INT, Template, Text, WHOLE, WORD, Words};
+use crate::query::fold;
+
+impl Folded {
+    /// Pieces that end at `ends` in `arena`, each with an [`END`] behind it that is in no piece to be searched.
+    pub(super) fn new(arena: &str, ends: &[usize]) -> Folded {
+        let mut scratch = String::new();
+        let mut text = String::with_capacity(arena.len());
+        let mut folded_ends = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        if arena.is_ascii() {
+            text.push_str(fold(arena, &mut scratch));
+            folded_ends.extend_from_slice(ends);
+        } else {
+            for end in ends {
+                text.push_str(fold(&arena[start..*end], &mut scratch));
+                folded_ends.push(text.len());
+                text.push(char::from(END));
+                start = end + 1;
+            }
+        }
+        Folded {
+            text,
+            ends: folded_ends,
+        }
+    }
+
+    fn piece(&self, index: usize) -> (usize, usize) {
+        (index.checked_sub(1).map_or(0, |before| self.ends[before] + 1), self.ends[index])
+    }
+
+    /// Shows each occurrence of `needle`, the first in each piece only if that is enough: piece, and where.
+    fn find(&self, needle: &str, once: bool, mut see: impl FnMut(usize, usize)) {
+        let finder = Finder::new(needle);
+        let mut from = 0;
+        while let Some(found) = finder.find(&self.text.as_bytes()[from..]) {
+            let at = from + found;
+            let piece = self.ends.partition_point(|end| *end <= at);
+            see(piece, at);
+            from = if once { self.ends[piece] + 1 } else { at + 1 };
+        }
+    }
+}
+
+/// Where in a slot a piece of the needle must stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Equal,
+    Start,
+    End,
+    Inside,
+}
+
+/// What one slot must be.
+#[derive(Clone, Copy)]
+struct Demand<'n> {
+    marker: u8,
+    /// Which slot among those of its kind.
+    slot: usize,
+    place: Place,
+    piece: &'n str,
+}
+
+/// Which texts of a template match.
+enum Match<'n> {
+    None,
+    Every,
+    /// Those of which all demands of some list are met.
+    Where(Vec<Vec<Demand<'n>>>),
+}
+
+/// Which words pass a demand, by place and piece.
+type KnownWords<'n> = Vec<(Place, &'n str, Rows)>;
+
+impl Text<'_> {
+    /// The texts that contain the folded `needle`.
+    pub(in super::super) fn containing(&mut self, needle: &str) -> Result<Rows, Damaged> {
+        if needle.bytes().any(|byte| matches!(byte, END | INT..=WHOLE)) {
+            let finder = Finder::new(needle);
+            let mut scratch = String::new();
+            let all = Rows::all(self.length());
+            return self.passing(&all, &mut |text| {
+                finder.find(fold(text, &mut scratch).as_bytes()).is_some()
+            });
+        }
+        let mut matches = self.in_templates(needle);
+        let mut words = KnownWords::new();
+        if self.may_touch_slots(needle)? {
+            self.over_slots(needle, &mut matches, &mut words);
+        }
+        self.rows(&matches, &words)
+    }
+
+    /// Those of `candidates` that pass `test`.
+    pub(in super::super) fn passing(
+        &mut self,
+        candidates: &Rows,
+        test: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<Rows, Damaged> {
+        let mut rows = Rows::none(self.length());
+        if !candidates.is_empty() {
+            self.each(candidates.iter(), |index, text| {
+                if test(text) {
+                    rows.insert(index);
+                }
+            })?;
+        }
+        Ok(rows)
+    }
+
+    /// The texts that may be numbers as JSON writes them.
+    pub(in super::super) fn maybe_numbers(&mut self) -> Result<Rows, Damaged> {
+        let may = |template: &Template| {
+            self.arena[template.start..template.end]
+                .bytes()
+                .all(|byte| matches!(byte, INT..=WORD | b'-' | b'+' | b'.' | b'e' | b'E'))
+        };
+        let matches: Vec<Match<'_>> = self
+            .templates
+            .iter()
+            .map(|template| if may(template) { Match::Every } else { Match::None })
+            .collect();
+        self.rows(&matches, &Vec::new())
+    }
+
+    fn folded(&mut self) -> &Folded {
+        let Text { folded, arena, templates, .. } = self;
+        folded.get_or_insert_with(|| {
+            let ends: Vec<usize> = templates.iter().map(|template| template.end).collect();
+            Folded::new(arena, &ends)
+        })
+    }
+
+    fn in_templates<'n>(&mut self, needle: &str) -> Vec<Match<'n>> {
+        let mut matches: Vec<Match<'n>> = self.templates.iter().map(|_| Match::None).collect();
+        self.folded()
+            .find(needle, true, |template, _| matches[template] = Match::Every);
+        matches
+    }
+
+    /// Whether some slot may hold one of the needle's runs.
+    fn may_touch_slots(&mut self, needle: &str) -> Result<bool, Damaged> {
+        let slots = |template: &Template| template.ints + template.words + template.hex.len() > 0;
+        if !self.templates.iter().any(slots) {
+            return Ok(false);
+        }
+        if runs(needle).any(|(start, end)| needle[start..end].bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            self.read_words()?;
+            return Ok(true);
+        }
+        self.read_words()?;
+        let Words::Read { folded, .. } = &self.words else {
+            unreachable!("they were read above");
+        };
+        let mut may = false;
+        for (start, end) in runs(needle) {
+            folded.find(&needle[start..end], true, |_, _| may = true);
+        }
+        // A text that is kept whole may hold what is no run.
+        Ok(may || self.templates.iter().any(|template| self.arena.as_bytes()[template.start] == WHOLE))
+    }
+
+    fn over_slots<'n>(&mut self, needle: &'n str, matches: &mut [Match<'n>], known: &mut KnownWords<'n>) {
+        self.folded();
+        let (Some(templates), Words::Read { folded: words, .. }) = (&self.folded, &self.words) else {
+            unreachable!("both were read before");
+        };
+        let mut slots = Vec::new();
+        for (index, state) in matches.iter_mut().enumerate() {
+            let template = &self.templates[index];
+            if matches!(state, Match::Every) || template.ints + template.words + template.hex.len() == 0 {
+                continue;
+            }
+            let (start, end) = templates.piece(index);
+            let text = &templates.text.as_bytes()[start..end];
+            find_slots(text, &mut slots);
+            let mut ways = ways(needle, text, &slots);
+            ways.retain(|way| way.iter().all(|demand| may_be_met(demand, &template.hex, words, known)));
+            if !ways.is_empty() {
+                *state = Match::Where(ways);
+            }
+        }
+    }
+
+    /// The texts of the templates that match.
+    fn rows(&mut self, matches: &[Match<'_>], words: &KnownWords<'_>) -> Result<Rows, Damaged> {
+        if matches.iter().all(|state| matches!(state, Match::None)) {
+            return Ok(Rows::none(self.length()));
+        }
+        self.read_codes()?;
+        if !matches.iter().any(|state| matches!(state, Match::Where(_))) {
+            let codes = self.read_codes()?;
+            let every: Vec<bool> = matches.iter().map(|state| matches!(state, Match::Every)).collect();
+            return Ok(Rows::where_true(codes.len(), |row| every[codes[row] as usize]));
+        }
+        self.read_body()?;
+        let Text { templates, body, codes, .. } = self;
+        let (Some(body), super::Codes::Read(codes)) = (body, codes) else {
+            unreachable!("both were read above");
+        };
+        let met: Vec<Option<Rows>> = matches
+            .iter()
+            .enumerate()
+            .map(|(code, state)| match state {
+                Match::None => Ok(Some(Rows::none(templates[code].rows))),
+                Match::Every => Ok(None),
+                Match::Where(ways) => where_met(code, &templates[code], ways, body, words).map(Some),
+            })
+            .collect::<Result<_, Damaged>>()?;
+        let mut seen = vec![0; templates.len()];
+        Ok(Rows::where_true(codes.len(), |row| {
+            let code = codes[row] as usize;
+            seen[code] += 1;
+            met[code].as_ref().is_none_or(|met| met.holds(seen[code] - 1))
+        }))
+    }
+}
+
+/// The maximal runs of letters and digits of a needle: start and end.
+fn runs(needle: &str) -> impl Iterator<Item = (usize, usize)> {
+    let bytes = needle.as_bytes();
+    let starts = (0..bytes.len()).filter(|at| is_run(bytes[*at]) && (*at == 0 || !is_run(bytes[at - 1])));
+    starts.map(|start| (start, run_end(bytes, start)))
+}
+
+fn run_end(bytes: &[u8], start: usize) -> usize {
+    start + bytes[start..].iter().take_while(|byte| is_run(**byte)).count()
+}
+
+/// A slot in a template: where its marker is, the marker, and which of its kind it is.
+type SlotAt = (usize, u8, usize);
+
+fn find_slots(template: &[u8], slots: &mut Vec<SlotAt>) {
+    slots.clear();
+    let mut counts = [0; 3];
+    for (at, byte) in template.iter().enumerate() {
+        let kind = match *byte {
+            INT => 0,
+            HEX => 1,
+            WORD | WHOLE => 2,
+            _ => continue,
+        };
+        slots.push((at, *byte, counts[kind]));
+        counts[kind] += 1;
+    }
+}
+
+/// The ways to lay the needle over the template so that it touches a slot.
+fn ways<'n>(needle: &'n str, template: &[u8], slots: &[SlotAt]) -> Vec<Vec<Demand<'n>>> {
+    let demand = |slot: SlotAt, place, piece| Demand {
+        marker: slot.1,
+        slot: slot.2,
+        place,
+        piece,
+    };
+    let mut ways = Vec::new();
+    for (index, slot) in slots.iter().enumerate() {
+        if slot.1 == WHOLE {
+            return vec![vec![demand(*slot, Place::Inside, needle)]];
+        }
+        for (start, end) in runs(needle) {
+            if start > 0 {
+                if template[..slot.0].ends_with(&needle.as_bytes()[..start]) {
+                    let mut way = Vec::new();
+                    if follow(needle, start, template, &slots[index..], &mut way) {
+                        ways.push(way);
+                    }
+                }
+            } else if end == needle.len() {
+                ways.push(vec![demand(*slot, Place::Inside, needle)]);
+            } else {
+                let mut way = vec![demand(*slot, Place::End, &needle[..end])];
+                if follow_literal(needle, end, template, &slots[index..], &mut way) {
+                    ways.push(way);
+                }
+            }
+        }
+    }
+    ways
+}
+
+/// Lays `needle[at..]`, which begins with a run, over the first of `slots` and what is behind it.
+fn follow<'n>(
+    needle: &'n str,
+    at: usize,
+    template: &[u8],
+    slots: &[SlotAt],
+    way: &mut Vec<Demand<'n>>,
+) -> bool {
+    let end = run_end(needle.as_bytes(), at);
+    let last = end == needle.len();
+    way.push(Demand {
+        marker: slots[0].1,
+        slot: slots[0].2,
+        place: if last { Place::Start } else { Place::Equal },
+        piece: &needle[at..end],
+    });
+    last || follow_literal(needle, end, template, slots, way)
+}
+
+/// Lays `needle[at..]`, which does not begin with a run, over what is behind the first of `slots`.
+fn follow_literal<'n>(
+    needle: &'n str,
+    at: usize,
+    template: &[u8],
+    slots: &[SlotAt],
+    way: &mut Vec<Demand<'n>>,
+) -> bool {
+    let next = slots.get(1).map_or(template.len(), |next| next.0);
+    let literal = &template[slots[0].0 + 1..next];
+    let rest = &needle.as_bytes()[at..];
+    if literal.starts_with(rest) {
+        return true;
+    }
+    let at = at + literal.len();
+    // A slot begins where a run does, and the text before a slot is never part of one.
+    slots.len() > 1
+        && rest.starts_with(literal)
+        && needle.as_bytes().get(at).is_some_and(|byte| is_run(*byte))
+        && follow(needle, at, template, &slots[1..], way)
+}
+
+/// Whether a slot of that kind can be what is demanded.
+fn may_be_met<'n>(demand: &Demand<'n>, hex: &[u8], words: &Folded, known: &mut KnownWords<'n>) -> bool {
+    let piece = demand.piece;
+    match demand.marker {
+        INT => piece.bytes().all(|byte| byte.is_ascii_digit()),
+        HEX => {
+            let length = usize::from(hex[demand.slot]);
+            let fits = match demand.place {
+                Place::Equal => piece.len() == length,
+                Place::Start | Place::End | Place::Inside => piece.len() <= length,
+            };
+            fits && piece.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }
+        _ => {
+            let is_known = |entry: &&(Place, &str, Rows)| entry.0 == demand.place && entry.1 == piece;
+            if let Some((_, _, rows)) = known.iter().find(is_known) {
+                return !rows.is_empty();
+            }
+            let rows = passing_words(words, demand.place, piece);
+            let may = !rows.is_empty();
+            known.push((demand.place, piece, rows));
+            may
+        }
+    }
+}
+
+fn passing_words(words: &Folded, place: Place, piece: &str) -> Rows {
+    let mut rows = Rows::none(words.ends.len());
+    words.find(piece, place == Place::Inside, |word, at| {
+        let (start, end) = words.piece(word);
+        let passes = match place {
+            Place::Equal => at == start && at + piece.len() == end,
+            Place::Start => at == start,
+            Place::End => at + piece.len() == end,
+            Place::Inside => true,
+        };
+        if passes {
+            rows.insert(word);
+        }
+    });
+    rows
+}
+
+/// Which texts of a template meet all demands of some way.
+fn where_met(
+    code: usize,
+    template: &Template,
+    ways: &[Vec<Demand<'_>>],
+    body: &mut Body<'_>,
+    words: &KnownWords<'_>,
+) -> Result<Rows, Damaged> {
+    let mut met = Rows::none(template.rows);
+    for way in ways {
+        let mut rows = Rows::all(template.rows);
+        for demand in way {
+            let mut passing = Rows::none(template.rows);
+            for row in rows.iter() {
+                if is_met(demand, code, template, row, body, words)? {
+                    passing.insert(row);
+                }
+            }
+            rows = passing;
+        }
+        met.unite(&rows);
+    }
+    Ok(met)
+}
+
+fn is_met(
+    demand: &Demand<'_>,
+    code: usize,
+    template: &Template,
+    row: usize,
+    body: &mut Body<'_>,
+    words: &KnownWords<'_>,
+) -> Result<bool, Damaged> {
+    let piece = demand.piece.as_bytes();
+    Ok(match demand.marker {
+        INT => {
+            let number = body.int(code, template, demand.slot, row)?;
+            stands(itoa::Buffer::new().format(number).as_bytes(), demand.place, piece)
+        }
+        HEX => {
+            let (packed, length) = body.hex(code, template, demand.slot, row);
+            hex_stands(packed, length, demand.place, piece)
+        }
+        _ => {
+            let word = body.word(code, template, demand.slot, row)?;
+            words
+                .iter()
+                .find(|(place, known, _)| *place == demand.place && *known == demand.piece)
+                .is_some_and(|(_, _, rows)| rows.holds(word))
+        }
+    })
+}
+
+fn stands(text: &[u8], place: Place, piece: &[u8]) -> bool {
+    match place {
+        Place::Equal => text == piece,
+        Place::Start => text.starts_with(piece),
+        Place::End => text.ends_with(piece),
+        Place::Inside => text.windows(piece.len()).any(|window| window == piece),
+    }
+}
+
+fn hex_stands(packed: &[u8], length: usize, place: Place, piece: &[u8]) -> bool {
+    let digit = |at: usize| {
+        let pair = packed[at / 2];
+        if at % 2 == 0 { pair >> 4 } else { pair & 15 }
+    };
+    let value = |byte: u8| if byte <= b'9' { byte - b'0' } else { byte - b'a' + 10 };
+    let stands_at = |start: usize| {
+        piece
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| digit(start + at) == value(*byte))
+    };
+    let most = length - piece.len();
+    match place {
+        Place::Equal | Place::Start => stands_at(0),
+        Place::End => stands_at(most),
+        Place::Inside => (0..=most).any(stands_at),
+    }
+}

@@ -1,0 +1,254 @@
+//! Texts by template: see `template` for how a text is cut.
+//!
+//! Format of the head: a section with the number of templates, the templates (each ended by a zero), the number of
+//! rows of each and the lengths of their hexadecimal slots · a section with the number of words, their lengths, and the
+//! words (each ended by a zero) · the template of each text, as integers.
+//! Format of the body, in which everything stands template by template: a section with the integers of templates that
+//! have fewer than [`COLUMN_LEAST`] rows, row by row · a section with the hexadecimal digits, row by row · the words,
+//! slot by slot, as integers · a section with the length of each further column · a column of integers for each
+//! integer slot of the other templates.
+
+mod template;
+mod encode;
+mod body;
+mod find;
+#[cfg(test)]
+mod tests;
+
+use memchr::memchr_iter;
+
+use super::bytes::{Damaged, Reader, Section, damaged, text};
+use super::integers::Integers;
+use super::loaded::Loaded;
+use body::Body;
+use encode::COLUMN_LEAST;
+use template::{END, HEX, INT, WHOLE, WORD};
+
+pub(super) use encode::TextWriter;
+pub(super) use template::INT_DIGITS;
+
+/// More texts, or words in them, than any column has.
+const MOST: usize = 1 << 28;
+
+/// Texts, decoded as far as they are read.
+pub(super) struct Text<'a> {
+    templates: Vec<Template>,
+    /// The templates, each ended by [`END`].
+    arena: String,
+    words: Words<'a>,
+    codes: Codes<'a>,
+    loaded: &'a Loaded<'a>,
+    /// The column that holds the body.
+    body_number: u32,
+    body: Option<Body<'a>>,
+    /// The arena without case, and where each template ends in it.
+    folded: Option<Folded>,
+}
+
+/// What is known of a template. Its text is `arena[start..end]`.
+struct Template {
+    start: usize,
+    end: usize,
+    /// How many texts it has.
+    rows: usize,
+    ints: usize,
+    words: usize,
+    /// Lengths of its hexadecimal slots.
+    hex: Box<[u8]>,
+}
+
+impl Template {
+    /// Bytes that the hexadecimal digits of one text take.
+    fn hex_bytes(&self) -> usize {
+        self.hex.iter().map(|length| usize::from(length.div_ceil(2))).sum()
+    }
+
+    /// Whether its integers are columns.
+    fn has_columns(&self) -> bool {
+        self.rows >= COLUMN_LEAST as usize
+    }
+}
+
+/// A text that has no case any more, made of pieces each of which was ended by [`END`].
+struct Folded {
+    text: String,
+    /// Where each piece ends.
+    ends: Vec<usize>,
+}
+
+/// The template of each text.
+enum Codes<'a> {
+    Unread(Integers<'a>),
+    Read(Vec<u32>),
+}
+
+/// What fills the slots that are neither integer nor hexadecimal.
+enum Words<'a> {
+    Unread(Section<'a>),
+    Read { arena: String, ends: Vec<usize>, folded: Folded },
+}
+
+impl<'a> Text<'a> {
+    /// Reads the head; `body_number` is the column with the body.
+    pub(super) fn read(
+        reader: &mut Reader<'a>,
+        loaded: &'a Loaded<'a>,
+        body_number: u32,
+    ) -> Result<Text<'a>, Damaged> {
+        let section = reader.section()?.open()?;
+        let (arena, templates) = read_templates(Reader::new(&section))?;
+        let words = Words::Unread(reader.section()?);
+        let codes = Integers::read(reader)?;
+        if codes.length() != templates.iter().map(|template| template.rows).sum::<usize>() {
+            return Err(damaged("the templates have other texts than the column"));
+        }
+        Ok(Text {
+            templates,
+            arena,
+            words,
+            codes: Codes::Unread(codes),
+            loaded,
+            body_number,
+            body: None,
+            folded: None,
+        })
+    }
+
+    /// How many texts there are.
+    pub(super) fn length(&self) -> usize {
+        match &self.codes {
+            Codes::Unread(codes) => codes.length(),
+            Codes::Read(codes) => codes.len(),
+        }
+    }
+
+    /// Shows the texts at `indexes`, which rise.
+    pub(super) fn each(
+        &mut self,
+        indexes: impl IntoIterator<Item = usize>,
+        mut see: impl FnMut(usize, &str),
+    ) -> Result<(), Damaged> {
+        self.read_all()?;
+        let Text { templates, arena, words, codes, body, .. } = self;
+        let (Codes::Read(codes), Words::Read { arena: words, ends, .. }, Some(body)) = (codes, words, body)
+        else {
+            unreachable!("they were read above");
+        };
+        let mut seen = vec![0_usize; templates.len()];
+        let mut text = String::new();
+        let mut at = 0;
+        for index in indexes {
+            let code = *codes.get(index).ok_or(damaged("a column has too few texts"))? as usize;
+            for code in &codes[at..index] {
+                seen[*code as usize] += 1;
+            }
+            at = index;
+            text.clear();
+            let word = |code: usize| {
+                let start = code.checked_sub(1).map_or(0, |before| ends[before] + 1);
+                &words[start..ends[code]]
+            };
+            body.write(code, &templates[code], arena, seen[code], word, &mut text)?;
+            see(index, &text);
+        }
+        Ok(())
+    }
+
+    fn read_all(&mut self) -> Result<(), Damaged> {
+        self.read_codes()?;
+        self.read_words()?;
+        self.read_body()
+    }
+
+    fn read_codes(&mut self) -> Result<&[u32], Damaged> {
+        if let Codes::Unread(column) = &self.codes {
+            let codes = column.codes(self.templates.len().saturating_sub(1))?;
+            let mut rows = vec![0; self.templates.len()];
+            codes.iter().for_each(|code| rows[*code as usize] += 1);
+            if !rows.iter().eq(self.templates.iter().map(|template| &template.rows)) {
+                return Err(damaged("a template has other texts than it says"));
+            }
+            self.codes = Codes::Read(codes);
+        }
+        match &self.codes {
+            Codes::Read(codes) => Ok(codes),
+            Codes::Unread(_) => unreachable!("it was read above"),
+        }
+    }
+
+    fn read_words(&mut self) -> Result<(), Damaged> {
+        if let Words::Unread(section) = &self.words {
+            self.words = read_words(*section)?;
+        }
+        Ok(())
+    }
+
+    fn read_body(&mut self) -> Result<(), Damaged> {
+        self.read_words()?;
+        if self.body.is_none() {
+            let Words::Read { ends, .. } = &self.words else {
+                unreachable!("they were read above");
+            };
+            let reader = self.loaded.column(self.body_number)?;
+            self.body = Some(Body::read(reader, &self.templates, ends.len())?);
+        }
+        Ok(())
+    }
+}
+
+fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Damaged> {
+    let count = reader.count(MOST)?;
+    let arena = reader.text()?.to_owned();
+    let mut templates = Vec::with_capacity(count.min(arena.len()));
+    let mut start = 0;
+    for end in memchr_iter(END, arena.as_bytes()) {
+        templates.push(Template {
+            start,
+            end,
+            rows: 0,
+            ints: 0,
+            words: 0,
+            hex: Box::default(),
+        });
+        start = end + 1;
+    }
+    if templates.len() != count || start != arena.len() {
+        return Err(damaged("there are other templates than it says"));
+    }
+    for template in &mut templates {
+        template.rows = reader.count(MOST)?;
+    }
+    for template in &mut templates {
+        let mut hex = 0;
+        for byte in arena[template.start..template.end].bytes() {
+            match byte {
+                INT => template.ints += 1,
+                HEX => hex += 1,
+                WORD | WHOLE => template.words += 1,
+                _ => {}
+            }
+        }
+        template.hex = reader.take(hex)?.into();
+    }
+    Ok((arena, templates))
+}
+
+fn read_words<'a>(section: Section<'_>) -> Result<Words<'a>, Damaged> {
+    let bytes = section.open()?;
+    let mut reader = Reader::new(&bytes);
+    let count = reader.count(MOST)?;
+    let mut ends = Vec::with_capacity(count.min(bytes.len()));
+    let mut end = 0;
+    for _ in 0..count {
+        end += reader.count(MOST)?;
+        ends.push(end);
+        end += 1;
+    }
+    let arena = text(reader.rest())?.to_owned();
+    let ended = |end: &usize| arena.as_bytes().get(*end) == Some(&END);
+    if arena.len() != end || !ends.iter().all(ended) {
+        return Err(damaged("there are other words than it says"));
+    }
+    let folded = Folded::new(&arena, &ends);
+    Ok(Words::Read { arena, ends, folded })
+}
