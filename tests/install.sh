@@ -64,3 +64,8 @@ if [ "$what" = test ]; then
     "$python/bin/pip" install --quiet --disable-pip-version-check 'asyncredisrpc==22.11.1.1' 'redis<8'
   fi
 fi
+
+if [ "$what" = test ] && [ ! -f target/axe/node_modules/axe-core/axe.min.js ]; then
+  echo "installing: axe-core, which checks that the page is accessible, into target/axe"
+  npm install --prefix target/axe --no-save --no-package-lock --silent axe-core@4.14.1
+fi

@@ -125,6 +125,15 @@ pub struct Options {
     )]
     #[serde(default)]
     pub allow_host: Vec<String>,
+    /// A host that alerts may tell although it is this machine or a link-local address; may be given several times
+    #[arg(
+        long,
+        env = "LOG_SERVER_WEBHOOK_ALLOW",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    #[serde(default)]
+    pub webhook_allow: Vec<String>,
     /// Listen on another address than loopback although everyone who reaches it can read all records
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
@@ -148,6 +157,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Further names of the page's host.
     pub allow_host: Vec<String>,
+    /// Hosts that alerts may tell wherever they are.
+    pub webhook_allow: Vec<String>,
 }
 
 /// How Redis is found.
@@ -221,6 +232,11 @@ impl Options {
             } else {
                 self.allow_host
             },
+            webhook_allow: if self.webhook_allow.is_empty() {
+                other.webhook_allow
+            } else {
+                self.webhook_allow
+            },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
             config: self.config.or(other.config),
         }
@@ -251,6 +267,7 @@ impl Config {
             queue,
             listen,
             allow_host: options.allow_host,
+            webhook_allow: options.webhook_allow,
         })
     }
 }

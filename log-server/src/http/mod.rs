@@ -5,6 +5,7 @@
 
 mod guard;
 mod search;
+mod saved;
 mod tail;
 mod page;
 mod health;
@@ -15,13 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use crate::saved::Saved;
 use crate::search::Searcher;
 use crate::store::Store;
 
@@ -31,6 +34,8 @@ pub(crate) use guard::AllowedHosts;
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a request's header.
 const HEADER_BYTES: usize = 32 * 1024;
+/// Bytes of a request's body: a saved search is short.
+const BODY_BYTES: usize = 64 * 1024;
 /// How long open requests may go on when the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -39,6 +44,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct AppState {
     /// Answers searches.
     pub(crate) searcher: Searcher,
+    /// Keeps searches and alerts.
+    pub(crate) saved: Saved,
     /// Follows what is appended.
     pub(crate) store: Store,
     /// Whether records can arrive.
@@ -88,8 +95,12 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/export", get(search::export))
         .route("/api/language", get(search::language))
         .route("/api/tail", get(tail::tail))
+        .route("/api/saved", get(saved::all).post(saved::make))
+        .route("/api/saved/preview", post(saved::preview))
+        .route("/api/saved/{id}", put(saved::change).delete(saved::forget))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         // Event streams are left uncompressed by the default predicate: compressed, they would come in lumps.

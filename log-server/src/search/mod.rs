@@ -8,6 +8,7 @@ mod answer;
 mod around;
 mod fields;
 mod export;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ pub use fields::{FieldsAnswer, ValuesAnswer};
 pub use params::{
     ContextParams, ExportParams, FieldsParams, HistogramParams, SearchParams, TailParams, ValuesParams,
 };
+pub use watch::{Fired, Rule, Watched};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
 const AT_ONCE: usize = 4;

@@ -273,7 +273,7 @@ fn count(name: &'static str, given: Option<&str>, default: usize, most: usize) -
     }
 }
 
-fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, SearchError> {
+pub(super) fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, SearchError> {
     let now = Timestamp::now();
     let range = TimeRange {
         from: from.map_or(Ok(Timestamp::MIN), |text| moment("from", text, now))?,
