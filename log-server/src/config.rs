@@ -4,9 +4,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
+
+use crate::search::{self, ExportFormat};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -28,7 +31,7 @@ pub struct CommandLine {
 enum Verb {
     /// Take, keep and serve records until stopped (the default)
     Serve(Options),
-    /// Print the newest records that match, oldest first
+    /// Print the newest records that match, or a table made of them
     Query(QueryOptions),
     /// Write everything that matches to stdout, newest first
     Export(ExportOptions),
@@ -37,7 +40,7 @@ enum Verb {
 /// What to print.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n\nWorks with or without a running server; the query language is in the README."
+    after_help = "Examples:\n  log-server query 'service:iptv level>=warn' --from -1h\n  log-server query '\"connection reset\"' --data /var/lib/logs -n 20\n  log-server query 'level:error | count by service, callsite'\n  log-server query '| timechart 1m p95 latency_ms by path' --from -1h --csv\n\nWorks with or without a running server; the query language is in the README."
 )]
 pub struct QueryOptions {
     /// The query; empty finds everything
@@ -55,6 +58,23 @@ pub struct QueryOptions {
     /// At most so many
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
     pub limit: usize,
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
+    /// Comma-separated, for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl QueryOptions {
+    /// The format that programs asked for; `None`: people read it.
+    pub fn format(&self) -> Option<ExportFormat> {
+        if self.json {
+            Some(ExportFormat::Ndjson)
+        } else {
+            self.csv.then_some(ExportFormat::Csv)
+        }
+    }
 }
 
 /// What to write.
@@ -138,6 +158,9 @@ pub struct Options {
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
     pub insecure_no_auth: bool,
+    /// Tell on stderr of queries that take at least so many milliseconds [default: 1000]
+    #[arg(long, env = "LOG_SERVER_SLOW_QUERY", value_name = "MILLISECONDS")]
+    pub slow_query: Option<u64>,
     /// File with these options in TOML, for example `data = "/var/lib/logs"`
     #[arg(long, env = "LOG_SERVER_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -159,6 +182,8 @@ pub struct Config {
     pub allow_host: Vec<String>,
     /// Hosts that alerts may tell wherever they are.
     pub webhook_allow: Vec<String>,
+    /// From when on a query is told of as slow.
+    pub slow_query: Duration,
 }
 
 /// How Redis is found.
@@ -238,6 +263,7 @@ impl Options {
                 self.webhook_allow
             },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
+            slow_query: self.slow_query.or(other.slow_query),
             config: self.config.or(other.config),
         }
     }
@@ -268,6 +294,7 @@ impl Config {
             listen,
             allow_host: options.allow_host,
             webhook_allow: options.webhook_allow,
+            slow_query: options.slow_query.map_or(search::SLOW, Duration::from_millis),
         })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
-//! (questions and answers), `saved` (searches with a name), `alerts` (and who is told of them), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side), `terminal` (the verbs that print).
+//! (questions and answers), `saved` (searches with a name), `alerts` (and who is told of them), `broker` (which Redis),
+//! `ingest` (the RPC side), `http` (the page's side), `metrics` (what is counted), `terminal` (the verbs that print).
 
 pub mod config;
 pub mod query;
@@ -13,6 +14,7 @@ mod alerts;
 mod broker;
 mod ingest;
 mod http;
+mod metrics;
 pub mod terminal;
 
 use std::future::Future;
@@ -22,9 +24,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use alerts::Alerts;
 use broker::Broker;
 use config::Config;
-use saved::Saved;
+use metrics::Metrics;
 use search::Searcher;
 use store::Store;
 
@@ -53,30 +56,34 @@ pub async fn run(
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let store = Store::open(&config.data)?;
-    let (saved, saved_thread) = Saved::open(&config.data)?;
-    let webhooks = alerts::Webhooks::new(&config.webhook_allow).context("webhooks")?;
     let mut broker = Broker::find(&config.redis, &config.data).await?;
 
-    let searcher = Searcher::new(store.clone());
-    let server = ingest::server(&config.queue, broker.url(), store.clone(), searcher.clone())
-        .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
-    let page = format!("http://{address}");
+    let searcher = Searcher::new(store.clone()).with_slow(config.slow_query);
+    let losses = ingest::Losses::new(store.clone());
+    let metrics = Arc::new(Metrics::new(&config.queue, broker.url()));
+    let server = ingest::server(
+        &config.queue,
+        broker.url(),
+        store.clone(),
+        searcher.clone(),
+        losses.clone(),
+        metrics.clone(),
+    )
+    .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
     let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
     let ingest_ready = server.connected();
     let mut ingest = tokio::spawn(server.run(stop_ingest.clone()));
-    let mut alerts = tokio::spawn(alerts::run(
-        saved.clone(),
-        searcher.clone(),
-        webhooks,
-        page.clone(),
-        stop_http.clone(),
-    ));
+    let losses = tokio::spawn(losses.watch(stop_ingest.clone()));
+    let page = format!("http://{address}");
+    let mut alerts = Alerts::start(&config, searcher.clone(), page.clone(), stop_http.clone())?;
     let mut http = tokio::spawn(http::serve(
         listener,
         http::AppState {
             searcher,
-            saved,
+            saved: alerts.saved(),
             store: store.clone(),
+            data: config.data.clone().into(),
+            metrics,
             ingest_ready,
             hosts: Arc::new(http::AllowedHosts::new(address, &config.allow_host)),
             stop: stop_http.clone(),
@@ -92,7 +99,7 @@ pub async fn run(
         () = stop => Ok(()),
         why = store.failed() => Err(anyhow::anyhow!("the store has stopped: {why}")),
         ended = &mut ingest => Err(early("the RPC side", ended.map(|report| report.map(drop)))),
-        ended = &mut alerts => Err(early::<std::convert::Infallible>("alerts", ended.map(Ok))),
+        why = alerts.ended() => Err(why),
         ended = &mut http => Err(early("the HTTP side", ended)),
         () = broker.supervise() => unreachable!("supervision has no end"),
     };
@@ -102,22 +109,16 @@ pub async fn run(
         // What it ends with after being told to stop changes nothing any more.
         let _ = http.await;
     }
-    if !alerts.is_finished() {
-        // Likewise.
-        let _ = alerts.await;
-    }
+    alerts.stop().await;
     stop_ingest.cancel();
     if !ingest.is_finished() {
         // Likewise; it has answered the batches in hand.
         let _ = ingest.await;
     }
+    // It ends at the same signal and has nothing to report.
+    let _ = losses.await;
     broker.stop().await;
-    tokio::task::spawn_blocking(move || {
-        store.close();
-        // Everybody who could ask it is gone; a panic in it was told when it happened.
-        let _ = saved_thread.join();
-    })
-    .await?;
+    tokio::task::spawn_blocking(move || store.close()).await?;
     outcome
 }
 

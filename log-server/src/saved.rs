@@ -117,14 +117,22 @@ struct Contents {
 }
 
 enum Change {
-    Keep { id: Option<String>, search: SavedSearch },
+    Keep {
+        id: Option<String>,
+        search: SavedSearch,
+    },
     Forget(String),
-    Tell { id: String, state: AlertState },
+    Tell {
+        id: String,
+        state: AlertState,
+    },
+    /// Nothing; the thread ends.
+    Close,
 }
 
 type Asked = (Change, oneshot::Sender<Result<Option<Entry>, SavedError>>);
 
-/// The saved searches of one data directory. Cheap to clone; the thread ends with the last of them.
+/// The saved searches of one data directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Saved {
     changes: mpsc::Sender<Asked>,
@@ -187,6 +195,12 @@ impl Saved {
         self.change(Change::Tell { id, state }).await.map(drop)
     }
 
+    /// Ends the thread, whoever still has a clone of this: from then on nothing can be changed.
+    pub(crate) async fn close(&self) {
+        // It may be closed already.
+        let _ = self.change(Change::Close).await;
+    }
+
     async fn change(&self, change: Change) -> Result<Option<Entry>, SavedError> {
         let (done, answer) = oneshot::channel();
         let sent = self.changes.send((change, done)).await;
@@ -204,8 +218,12 @@ struct Keeper {
 impl Keeper {
     fn run(self, mut asked: mpsc::Receiver<Asked>) {
         while let Some((change, done)) = asked.blocking_recv() {
+            let is_last = matches!(change, Change::Close);
             // Who asked may have gone away; what was kept stays kept.
             let _ = done.send(self.apply(change));
+            if is_last {
+                return;
+            }
         }
     }
 
@@ -242,6 +260,7 @@ impl Keeper {
                 entries[place].state = state;
                 None
             }
+            Change::Close => return Ok(None),
         };
         self.write(&entries)?;
         self.entries.send_replace(Arc::new(entries));

@@ -26,10 +26,12 @@ pub enum Flag {
     TimeSuspect = 1 << 8,
     /// The level was unknown; `info` is used, and the text kept as field `level`.
     LevelUnknown = 1 << 9,
+    /// It was never sent: the server tells by it of records that are lost.
+    Lost = 1 << 10,
 }
 
 impl Flag {
-    const ALL: [(Flag, &'static str); 10] = [
+    const ALL: [(Flag, &'static str); 11] = [
         (Flag::Truncated, "truncated"),
         (Flag::Surrogate, "surrogate"),
         (Flag::BigNumber, "big_number"),
@@ -40,6 +42,7 @@ impl Flag {
         (Flag::TimeRepaired, "time_repaired"),
         (Flag::TimeSuspect, "time_suspect"),
         (Flag::LevelUnknown, "level_unknown"),
+        (Flag::Lost, "lost"),
     ];
 }
 

@@ -8,16 +8,18 @@ mod webhook;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use log_record::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::saved::{Alert, AlertState, Entry, Saved, SavedSearch};
 use crate::search::{Rule, Searcher, Watched};
 use crate::store::{StoredRecord, TimeRange};
 
-pub(crate) use webhook::Webhooks;
+use webhook::Webhooks;
 pub(crate) use webhook::address as webhook_address;
 
 /// How often alerts are looked at.
@@ -32,32 +34,61 @@ const LINE_MOST: usize = 1_000;
 /// Characters of a notice's text; the strictest of the services that take one allows 2,000.
 const TEXT_MOST: usize = 1_900;
 
-/// Looks at the alerts until `stop`. `page` is the address that links begin with.
-pub(crate) async fn run(
+/// The saved searches, and the task that looks at those that are alerts.
+pub(crate) struct Alerts {
     saved: Saved,
-    searcher: Searcher,
-    webhooks: Webhooks,
-    page: String,
-    stop: CancellationToken,
-) {
-    let mut watch = Watch {
-        saved,
-        searcher,
-        webhooks,
-        page,
-        notices: JoinSet::new(),
-        since: Timestamp::now(),
-    };
-    let mut looks = 0;
-    while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-        looks += 1;
-        // Cancelled in the middle of a question, the question is cancelled with it.
-        if stop.run_until_cancelled(watch.look(looks)).await.is_none() {
-            break;
+    keeper: std::thread::JoinHandle<()>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Alerts {
+    /// Begins to look at the alerts of the data directory, until `stop`. `page` is the address that links begin with.
+    ///
+    /// # Errors
+    /// When what was saved cannot be read, or the machine's certificates cannot be loaded.
+    pub(crate) fn start(
+        config: &Config,
+        searcher: Searcher,
+        page: String,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Alerts> {
+        let webhooks = Webhooks::new(&config.webhook_allow).context("webhooks")?;
+        let (saved, keeper) = Saved::open(&config.data)?;
+        let watch = Watch {
+            saved: saved.clone(),
+            searcher,
+            webhooks,
+            page,
+            notices: JoinSet::new(),
+            since: Timestamp::now(),
+        };
+        let watch = tokio::spawn(watch.run(stop));
+        Ok(Alerts { saved, keeper, watch })
+    }
+
+    /// What is kept.
+    pub(crate) fn saved(&self) -> Saved {
+        self.saved.clone()
+    }
+
+    /// Waits until the task ends although it was not told to, and says so.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        match (&mut self.watch).await {
+            Ok(()) => anyhow::anyhow!("the alerts ended early"),
+            Err(error) => anyhow::Error::from(error).context("the alerts ended"),
         }
     }
-    // A notice on its way is given up: its alert is kept as fired, without a word of success.
-    watch.notices.shutdown().await;
+
+    /// Waits for the end of the task, which was told to stop, and of the thread that writes.
+    pub(crate) async fn stop(self) {
+        if !self.watch.is_finished() {
+            // What it ends with after being told to stop changes nothing any more.
+            let _ = self.watch.await;
+        }
+        self.saved.close().await;
+        // A panic in it was told when it happened.
+        let _ = tokio::task::spawn_blocking(move || self.keeper.join()).await;
+    }
 }
 
 struct Watch {
@@ -71,6 +102,19 @@ struct Watch {
 }
 
 impl Watch {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut looks = 0;
+        while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
+            looks += 1;
+            // Cancelled in the middle of a question, the question is cancelled with it.
+            if stop.run_until_cancelled(self.look(looks)).await.is_none() {
+                break;
+            }
+        }
+        // A notice on its way is given up: its alert is kept as fired, without a word of success.
+        self.notices.shutdown().await;
+    }
+
     async fn look(&mut self, looks: u32) {
         while let Some(ended) = self.notices.try_join_next() {
             if let Err(error) = ended {

@@ -99,8 +99,8 @@ impl Webhooks {
                 Err(error) if error.is_timeout() => WebhookError::Late,
                 Err(_) => WebhookError::Unreachable,
             };
-            // A client's error stays one however often it is said; too many requests is no such error.
-            let pointless = matches!(&error, WebhookError::Refused(status) if status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS);
+            // A client's error stays one however often it is said; 429, too many requests, is no such error.
+            let pointless = matches!(&error, WebhookError::Refused(status) if status.is_client_error() && status.as_u16() != 429);
             match pauses.next() {
                 Some(pause) if !pointless => tokio::time::sleep(*pause).await,
                 _ => return Err(error),

@@ -86,6 +86,7 @@ fn search(error: &SearchError) -> (StatusCode, serde_json::Value) {
             serde_json::to_value(shown).expect("an error serialises without I/O"),
         ),
         SearchError::NoRecord(_) => (StatusCode::NOT_FOUND, plain),
+        SearchError::Incomplete(_) => (StatusCode::SERVICE_UNAVAILABLE, plain),
         SearchError::Busy => (StatusCode::TOO_MANY_REQUESTS, plain),
         SearchError::Store(error) => match error {
             StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, plain),

@@ -1,7 +1,11 @@
 //! `GET /livez`: the process answers. `GET /readyz`: records can arrive and be stored; otherwise 503 and why.
+//! `GET /metrics`: what has happened since the start, for Prometheus.
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::AppState;
@@ -22,4 +26,27 @@ pub(super) async fn readyz(State(state): State<AppState>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "not connected to Redis\n").into_response();
     }
     "ok\n".into_response()
+}
+
+pub(super) async fn metrics(State(state): State<AppState>) -> Response {
+    let ready = *state.ingest_ready.borrow();
+    let text = state.metrics.text(&state.data, ready).await;
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
+}
+
+/// Counts requests by route, for paths are endless, and takes the time until their answer begins.
+pub(super) async fn measure(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    if let Some(route) = route {
+        state
+            .metrics
+            .answered(route.as_str(), response.status().as_u16(), started.elapsed());
+    }
+    response
 }

@@ -12,6 +12,7 @@ mod health;
 mod error;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use crate::metrics::Metrics;
 use crate::saved::Saved;
 use crate::search::Searcher;
 use crate::store::Store;
@@ -48,6 +50,10 @@ pub(crate) struct AppState {
     pub(crate) saved: Saved,
     /// Follows what is appended.
     pub(crate) store: Store,
+    /// Where it is kept.
+    pub(crate) data: Arc<Path>,
+    /// Counts what happens.
+    pub(crate) metrics: Arc<Metrics>,
     /// Whether records can arrive.
     pub(crate) ingest_ready: watch::Receiver<bool>,
     /// Who may be named in a request's `Host`.
@@ -92,6 +98,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/values", get(search::values))
         .route("/api/context/{id}", get(search::context))
         .route("/api/trace/{id}", get(search::trace))
+        .route("/api/issues", get(search::issues))
+        .route("/api/stats", get(search::stats))
         .route("/api/export", get(search::export))
         .route("/api/language", get(search::language))
         .route("/api/tail", get(tail::tail))
@@ -100,7 +108,12 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/saved/{id}", put(saved::change).delete(saved::forget))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .route_layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            health::measure,
+        ))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         // Event streams are left uncompressed by the default predicate: compressed, they would come in lumps.

@@ -1,5 +1,5 @@
 //! What is asked of the store: `GET /api/search`, `/api/histogram`, `/api/fields`, `/api/values`, `/api/context/{id}`,
-//! `/api/trace/{id}` and `/api/export`; and of the language, `/api/language`.
+//! `/api/trace/{id}`, `/api/issues`, `/api/stats` and `/api/export`; and of the language, `/api/language`.
 
 use axum::Json;
 use axum::body::Body;
@@ -13,7 +13,8 @@ use super::error::{ApiError, Query};
 use crate::query::TABLE;
 use crate::search::{
     ContextParams, ExportFormat, ExportParams, FieldsAnswer, FieldsParams, HistogramAnswer, HistogramParams,
-    SearchAnswer, SearchParams, ValuesAnswer, ValuesParams,
+    IssuesAnswer, IssuesParams, SearchAnswer, SearchParams, StatsAnswer, StatsParams, ValuesAnswer,
+    ValuesParams,
 };
 
 pub(super) async fn search(
@@ -57,6 +58,20 @@ pub(super) async fn trace(
     Path(id): Path<String>,
 ) -> Result<Json<SearchAnswer>, ApiError> {
     Ok(Json(state.searcher.trace(&id).await?))
+}
+
+pub(super) async fn issues(
+    State(state): State<AppState>,
+    Query(params): Query<IssuesParams>,
+) -> Result<Json<IssuesAnswer>, ApiError> {
+    Ok(Json(state.searcher.issues(&params).await?))
+}
+
+pub(super) async fn stats(
+    State(state): State<AppState>,
+    Query(params): Query<StatsParams>,
+) -> Result<Json<StatsAnswer>, ApiError> {
+    Ok(Json(state.searcher.stats(&params, &state.data).await?))
 }
 
 /// The query language by example, for the page's help.

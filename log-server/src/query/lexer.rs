@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::error::ParseError;
 use super::fold::folds_to;
+use super::pipeline;
 
 /// Bytes of a field's name, path and all. The record's own limit is 128; this is room for several, nested.
-const NAME_BYTES: usize = 1024;
+pub(super) const NAME_BYTES: usize = 1024;
 
 /// A piece of the query and where it stands.
 pub(super) struct Token<'a> {
@@ -28,6 +29,8 @@ pub(super) enum Kind<'a> {
     Text(String),
     Regex(String),
     Value(Value<'a>),
+    /// The bar that begins the pipeline.
+    Bar,
     End,
 }
 
@@ -58,6 +61,9 @@ impl<'a> Lexer<'a> {
 
     pub(super) fn next(&mut self, mode: Mode) -> Result<Token<'a>, ParseError> {
         self.at = self.text.len() - self.rest().trim_start().len();
+        if mode == Mode::Terms && pipeline::begins(self.rest()) {
+            return Ok(self.token(Kind::Bar, 1));
+        }
         if let Some(token) = self.operator() {
             return Ok(token);
         }
@@ -319,7 +325,7 @@ fn word_end(text: &str) -> usize {
 }
 
 /// The phrase that `text`, which begins with a quote, begins with, and its length with the quotes.
-fn quoted(text: &str) -> Option<(String, usize)> {
+pub(super) fn quoted(text: &str) -> Option<(String, usize)> {
     let mut phrase = String::new();
     let mut characters = text.char_indices().skip(1);
     while let Some((at, character)) = characters.next() {

@@ -64,11 +64,12 @@ impl Number {
         }
     }
 
+    /// The nearest 64-bit float.
     #[expect(
         clippy::cast_precision_loss,
         reason = "comparisons of huge integers with fractions are approximate"
     )]
-    fn float(self) -> f64 {
+    pub fn float(self) -> f64 {
         match self {
             Number::Int(number) => number as f64,
             Number::Float(number) => number,

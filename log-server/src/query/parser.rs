@@ -4,12 +4,14 @@ use std::ops::Range;
 
 use log_record::Level;
 
+use super::Query;
 use super::ast::{Comparison, Field, Filter, Test};
 use super::error::ParseError;
 use super::fold::folds_to;
 use super::lexer::{Kind, Lexer, Mode, Token, Value, starts_number};
 use super::number::Number;
 use super::pattern::Pattern;
+use super::pipeline::{self, Pipeline};
 use super::regex::Regex;
 
 /// Bytes of a query: a pasted list of a thousand ids fits.
@@ -31,7 +33,7 @@ enum Subject {
 }
 
 /// Parses `text` as the module's grammar has it.
-pub(super) fn parse(text: &str) -> Result<Filter, ParseError> {
+pub(super) fn parse(text: &str) -> Result<Query, ParseError> {
     let too_long = format!("a query has at most {QUERY_BYTES} bytes");
     if text.len() > QUERY_BYTES {
         return Err(ParseError::new(
@@ -48,21 +50,24 @@ pub(super) fn parse(text: &str) -> Result<Filter, ParseError> {
         regexes: 0,
     };
     let mut filter = Filter::All;
-    if !text.trim().is_empty() {
+    if !matches!(parser.peek(&Subject::Record)?, Kind::End | Kind::Bar) {
         filter = parser.either(&Subject::Record)?;
     }
     let end = parser.take(&Subject::Record)?;
-    if !matches!(end.kind, Kind::End) {
-        return Err(parser.misplaced(&end));
-    }
+    let pipeline = match end.kind {
+        Kind::End => Pipeline::default(),
+        Kind::Bar => pipeline::parse(text, end.at.start)?,
+        _ => return Err(parser.misplaced(&end)),
+    };
+    let query = Query { filter, pipeline };
     // A group repeats its field's name when it is printed, and quotes grow; what is printed must parse again.
-    if filter.to_string().len() > QUERY_BYTES {
+    if query.to_string().len() > QUERY_BYTES {
         return Err(ParseError::new(
             0..text.len(),
             format!("{too_long} with every field written out"),
         ));
     }
-    Ok(filter)
+    Ok(query)
 }
 
 struct Parser<'a> {
@@ -109,7 +114,7 @@ impl<'a> Parser<'a> {
         let mut parts = vec![self.unary(subject)?];
         loop {
             match self.peek(subject)? {
-                Kind::End | Kind::Close | Kind::Or => return Ok(Filter::and(parts)),
+                Kind::End | Kind::Bar | Kind::Close | Kind::Or => return Ok(Filter::and(parts)),
                 Kind::And => self.take_operator("AND", subject)?,
                 Kind::Open | Kind::Not | Kind::Name(_) | Kind::Text(_) | Kind::Regex(_) | Kind::Value(_) => {}
             }
@@ -164,7 +169,7 @@ impl<'a> Parser<'a> {
                 }),
                 Subject::Record => unreachable!("values are only read after a name"),
             },
-            Kind::Close | Kind::And | Kind::Or | Kind::Not | Kind::End => {
+            Kind::Close | Kind::And | Kind::Or | Kind::Not | Kind::Bar | Kind::End => {
                 Err(self.misplaced(&Token { kind, at }))
             }
         }
@@ -180,7 +185,14 @@ impl<'a> Parser<'a> {
         }
         self.previous = Some(("(", open.clone()));
         let filter = self.either(subject)?;
-        if matches!(self.take(subject)?.kind, Kind::End) {
+        let close = self.take(subject)?;
+        if matches!(close.kind, Kind::Bar) {
+            return Err(
+                ParseError::new(close.at, "a pipeline cannot stand in parentheses")
+                    .hint("to search for |, put it in quotes"),
+            );
+        }
+        if matches!(close.kind, Kind::End) {
             return Err(
                 ParseError::new(open, "this ( is never closed").hint("add a ), or put the text in quotes")
             );

@@ -14,7 +14,7 @@ use super::pattern::Pattern;
 
 impl Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.filter.fmt(f)
+        write!(f, "{}{}", self.filter, self.pipeline)
     }
 }
 
@@ -154,7 +154,7 @@ fn is_bare(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"()*\\".contains(c))
 }
 
-fn write_text(text: &str, bare: bool, f: &mut Formatter<'_>) -> fmt::Result {
+pub(super) fn write_text(text: &str, bare: bool, f: &mut Formatter<'_>) -> fmt::Result {
     if bare {
         return f.write_str(text);
     }

@@ -69,4 +69,26 @@ pub const TABLE: &[(&str, &str)] = &[
     ("attrs.env:prod", "an attribute of the sending process"),
     ("flags:truncated", "records that were changed on the way"),
     ("*", "everything"),
+    (
+        "level:error | count by service, level",
+        "how many, per combination of values",
+    ),
+    ("| top 10 path", "the most frequent values of a field"),
+    (
+        "| stats count, avg latency_ms, p95 latency_ms by path",
+        "computed per value: count, sum, avg, min, max, distinct, p50 … p99",
+    ),
+    (
+        "| timechart 1m count by level",
+        "the same over time, per 1m, 15s, 1h …",
+    ),
+    (
+        "latency_ms:* | sort latency_ms desc",
+        "records, or rows of a table, in another order",
+    ),
+    (
+        "| fields time, service, latency_ms",
+        "only these columns, as a table",
+    ),
+    ("level:error | limit 20", "only the first"),
 ];

@@ -7,17 +7,40 @@ use log_record::value::AsObject;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::Asked;
-use crate::query::ParseError;
+use super::export::{self, ExportFormat};
+use super::pipeline::{Made, Outcome, ShownTable};
+use crate::query::{ParseError, Step};
 use crate::store::{Bucket, Histogrammed, Page, Partial, StoredRecord};
 
 /// The answer to a search.
 #[derive(serde::Serialize)]
 pub struct SearchAnswer {
-    records: Vec<ShownRecord>,
-    next: Option<String>,
-    matched: usize,
+    #[serde(flatten)]
+    found: Found,
+    matched: u64,
+    #[serde(skip)]
+    sorted: bool,
     #[serde(flatten)]
     account: Account,
+}
+
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Found {
+    Records {
+        records: Vec<ShownRecord>,
+        next: Option<String>,
+    },
+    Table {
+        #[serde(flatten)]
+        table: ShownTable,
+        /// Rows there are; the answer may have only the first of them.
+        total: usize,
+        /// Whether there were more groups than are told apart.
+        capped: bool,
+        /// How many records belong to groups that are missing for that.
+        left_out: u64,
+    },
 }
 
 /// The answer to a histogram.
@@ -64,14 +87,57 @@ struct ShownPlace {
 }
 
 impl SearchAnswer {
-    /// The records, in the answer's order.
+    /// The records, in the answer's order; none if it is a table.
     pub fn records(&self) -> impl DoubleEndedIterator<Item = &StoredRecord> {
-        self.records.iter().map(|shown| &shown.0)
+        let records = match &self.found {
+            Found::Records { records, .. } => &records[..],
+            Found::Table { .. } => &[],
+        };
+        records.iter().map(|shown| &shown.0)
     }
 
-    /// Whether there are more records than these.
+    /// The table, if the query ends in one.
+    pub fn table(&self) -> Option<&ShownTable> {
+        match &self.found {
+            Found::Records { .. } => None,
+            Found::Table { table, .. } => Some(table),
+        }
+    }
+
+    /// Whether there are more records, or rows, than these.
     pub fn has_more(&self) -> bool {
-        self.next.is_some()
+        match &self.found {
+            Found::Records { next, .. } => next.is_some(),
+            Found::Table { table, total, .. } => *total > table.rows.len(),
+        }
+    }
+
+    /// Why it is not the whole, if it is not.
+    pub fn shortfall(&self) -> Option<String> {
+        if let Some(why) = self.account.partial {
+            return Some(format!("not everything was looked at: {why}"));
+        }
+        match &self.found {
+            Found::Table { left_out: 1.., .. } => {
+                Some("there are more groups than are told apart; rare ones may be missing".to_owned())
+            }
+            Found::Table { .. } | Found::Records { .. } => None,
+        }
+    }
+
+    /// Whether a pipeline chose the records' order; otherwise they are the newest first.
+    pub fn is_sorted(&self) -> bool {
+        self.sorted
+    }
+
+    /// All of it, for programs: with a head where the format has one, in the answer's order.
+    pub fn in_format(&self, format: ExportFormat) -> String {
+        match &self.found {
+            Found::Records { records, .. } => {
+                export::records(records.iter().map(|shown| &shown.0), format, true)
+            }
+            Found::Table { table, .. } => export::table(table, format, true),
+        }
     }
 
     /// Why the query was searched as plain text, if it did not parse.
@@ -79,17 +145,50 @@ impl SearchAnswer {
         self.account.error.as_ref()
     }
 
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
     pub(super) fn new(page: Page, asked: Asked, took: Duration) -> SearchAnswer {
         SearchAnswer {
-            matched: page.records.len(),
-            next: page.next.map(|cursor| cursor.to_string()),
-            account: Account::new(asked, page.scanned, page.partial, took),
-            records: page.records.into_iter().map(ShownRecord).collect(),
+            matched: page.records.len() as u64,
+            sorted: false,
+            account: Account::new(asked, page.scanned, page.partial.map(why), took),
+            found: Found::Records {
+                next: page.next.map(|cursor| cursor.to_string()),
+                records: page.records.into_iter().map(ShownRecord).collect(),
+            },
+        }
+    }
+
+    pub(super) fn of_pipeline(outcome: Outcome, asked: Asked, took: Duration) -> SearchAnswer {
+        let found = match outcome.made {
+            Made::Records(records) => Found::Records {
+                records: records.into_iter().map(ShownRecord).collect(),
+                next: None,
+            },
+            Made::Table(made) => Found::Table {
+                table: made.table,
+                total: made.total,
+                capped: made.left_out > 0,
+                left_out: made.left_out,
+            },
+        };
+        let is_sort = |step: &Step| matches!(step, Step::Sort(_));
+        SearchAnswer {
+            found,
+            sorted: asked.query.pipeline.steps.iter().any(is_sort),
+            matched: outcome.matched,
+            account: Account::new(asked, outcome.scanned, outcome.partial, took),
         }
     }
 }
 
 impl HistogramAnswer {
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
     pub(super) fn new(counted: &Histogrammed, asked: Asked, took: Duration) -> HistogramAnswer {
         HistogramAnswer {
             from: counted.range.from.to_string(),
@@ -97,24 +196,47 @@ impl HistogramAnswer {
             step_ms: milliseconds(counted.step),
             buckets: counted.buckets.iter().cloned().map(ShownBucket).collect(),
             total: counted.total,
-            account: Account::new(asked, counted.scanned, counted.partial, took),
+            account: Account::new(asked, counted.scanned, counted.partial.map(why), took),
         }
     }
 }
 
 impl Account {
-    pub(super) fn new(asked: Asked, scanned: u64, partial: Option<Partial>, took: Duration) -> Account {
+    pub(super) fn new(asked: Asked, scanned: u64, partial: Option<&'static str>, took: Duration) -> Account {
         Account {
             read_as: asked.query.to_string(),
             as_text: asked.as_text,
             error: asked.error,
             scanned,
             ms: milliseconds(took),
-            partial: partial.map(|partial| match partial {
-                Partial::Deadline => "the time limit was reached",
-                Partial::Cancelled => "it was cancelled",
-            }),
+            partial,
         }
+    }
+}
+
+impl Account {
+    /// Tells of a query that took at least `slow`; of what was searched, the reading, for that is what made it slow.
+    pub(super) fn tell_if_slow(&self, kind: &'static str, slow: Duration) {
+        if self.ms >= milliseconds(slow) {
+            let partial = self.partial.unwrap_or("no");
+            let query: String = self.read_as.chars().take(500).collect();
+            tracing::warn!(
+                kind,
+                query,
+                ms = self.ms,
+                scanned = self.scanned,
+                partial,
+                "a slow query"
+            );
+        }
+    }
+}
+
+/// The reason in words.
+pub(super) fn why(partial: Partial) -> &'static str {
+    match partial {
+        Partial::Deadline => "the time limit was reached",
+        Partial::Cancelled => "it was cancelled",
     }
 }
 
@@ -142,7 +264,16 @@ pub struct ShownRecord(pub StoredRecord);
 
 impl Serialize for ShownRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let StoredRecord { id, source, record } = &self.0;
+        ShownBorrowed(&self.0).serialize(serializer)
+    }
+}
+
+/// The same of a record that somebody else owns.
+pub(super) struct ShownBorrowed<'a>(pub(super) &'a StoredRecord);
+
+impl Serialize for ShownBorrowed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let StoredRecord { id, source, record } = self.0;
         let mut map = serializer.serialize_map(None)?;
         // A text: JavaScript's numbers end at 2^53.
         map.serialize_entry("id", &id.to_string())?;

@@ -36,9 +36,7 @@ impl Searcher {
         let (store, id) = (self.store.clone(), id.to_owned());
         self.run(move |budget| {
             let center = store.record(number)?.ok_or(SearchError::NoRecord(id))?;
-            let query = Query {
-                filter: surroundings(&center, scope),
-            };
+            let query = Query::from(surroundings(&center, scope));
             let place = Cursor {
                 time: center.record.time,
                 id: center.id,
@@ -77,9 +75,7 @@ impl Searcher {
     /// # Errors
     /// As for a search.
     pub async fn trace(&self, id: &str) -> Result<SearchAnswer, SearchError> {
-        let query = Query {
-            filter: equal(Field::TraceId, id),
-        };
+        let query = Query::from(equal(Field::TraceId, id));
         let started = Instant::now();
         let store = self.store.clone();
         self.run(move |budget| {

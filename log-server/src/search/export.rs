@@ -2,10 +2,11 @@
 
 use log_record::value::AsObject;
 
-use super::answer::ShownRecord;
+use super::answer::ShownBorrowed;
 use super::params::ExportParams;
+use super::pipeline::{self, Made, ShownTable, columns_of};
 use super::{SearchError, Searcher};
-use crate::query::Filter;
+use crate::query::{Column, Query};
 use crate::store::{Cursor, Direction, Search, StoredRecord, TimeRange};
 
 /// Records in a piece.
@@ -25,13 +26,17 @@ pub enum ExportFormat {
 /// An export under way, newest records first.
 pub struct Export {
     searcher: Searcher,
-    filter: Filter,
+    query: Query,
+    /// What to show of each record, if the query does no more than say that.
+    columns: Option<Vec<Column>>,
     range: TimeRange,
     format: ExportFormat,
     step: Step,
 }
 
 enum Step {
+    /// All at once: what a pipeline makes is bounded.
+    Whole,
     Head,
     After(Option<Cursor>),
     Done,
@@ -44,12 +49,16 @@ impl Searcher {
     /// When a parameter cannot be understood.
     pub fn export(&self, params: &ExportParams) -> Result<Export, SearchError> {
         let (asked, range, format) = (params.asked()?, params.range()?, params.format()?);
+        let query = asked.query;
+        let columns = pipeline::only_columns(&query.pipeline);
+        let is_stream = query.pipeline.is_empty() || columns.is_some();
         Ok(Export {
             searcher: self.clone(),
-            filter: asked.query.filter,
+            query,
+            columns,
             range,
             format,
-            step: Step::Head,
+            step: if is_stream { Step::Head } else { Step::Whole },
         })
     }
 }
@@ -66,17 +75,18 @@ impl Export {
     /// As for a search. What was given so far is then not the whole.
     pub async fn next(&mut self) -> Result<Option<String>, SearchError> {
         let after = match self.step {
+            Step::Whole => return self.whole().await.map(Some),
             Step::Head => {
                 self.step = Step::After(None);
-                return Ok(Some(match self.format {
-                    ExportFormat::Ndjson => String::new(),
-                    ExportFormat::Csv => CSV_HEAD.to_owned(),
+                return Ok(Some(match &self.columns {
+                    None => records([].into_iter(), self.format, true),
+                    Some(columns) => table(&columns_of(columns, &[]), self.format, true),
                 }));
             }
             Step::After(after) => after,
             Step::Done => return Ok(None),
         };
-        let (store, filter, range) = (self.searcher.store.clone(), self.filter.clone(), self.range);
+        let (store, filter, range) = (self.searcher.store.clone(), self.query.filter.clone(), self.range);
         let page = self.searcher.run(move |budget| {
             let direction = Direction::Older;
             Ok(store.search(&Search {
@@ -90,19 +100,76 @@ impl Export {
         });
         let page = page.await?;
         self.step = page.next.map_or(Step::Done, |next| Step::After(Some(next)));
-        let mut text = String::new();
-        for record in page.records {
-            match self.format {
-                ExportFormat::Ndjson => {
-                    let line = serde_json::to_string(&ShownRecord(record));
-                    text.push_str(&line.expect("a record serialises without I/O"));
-                    text.push('\n');
-                }
-                ExportFormat::Csv => csv_row(&record, &mut text),
+        Ok(Some(match &self.columns {
+            Some(columns) => table(&columns_of(columns, &page.records), self.format, false),
+            None => records(page.records.iter(), self.format, false),
+        }))
+    }
+
+    async fn whole(&mut self) -> Result<String, SearchError> {
+        self.step = Step::Done;
+        let (store, query, range) = (self.searcher.store.clone(), self.query.clone(), self.range);
+        let outcome = self
+            .searcher
+            .run(move |budget| Ok(pipeline::run(&store, &query, range, usize::MAX, budget)?));
+        let outcome = outcome.await?;
+        // A file that is not whole must not look whole.
+        if let Some(why) = outcome.partial {
+            return Err(SearchError::Incomplete(why));
+        }
+        Ok(match outcome.made {
+            Made::Records(found) => records(found.iter(), self.format, true),
+            Made::Table(made) => table(&made.table, self.format, true),
+        })
+    }
+}
+
+/// Records in a format, with its head or without.
+pub(super) fn records<'a>(
+    records: impl Iterator<Item = &'a StoredRecord>,
+    format: ExportFormat,
+    head: bool,
+) -> String {
+    let mut text = String::new();
+    match format {
+        ExportFormat::Ndjson => {
+            for record in records {
+                let line = serde_json::to_string(&ShownBorrowed(record));
+                text.push_str(&line.expect("a record serialises without I/O"));
+                text.push('\n');
             }
         }
-        Ok(Some(text))
+        ExportFormat::Csv => {
+            text.push_str(if head { CSV_HEAD } else { "" });
+            records.for_each(|record| csv_row(record, &mut text));
+        }
     }
+    text
+}
+
+/// A table in a format, with its head or without.
+pub(super) fn table(table: &ShownTable, format: ExportFormat, head: bool) -> String {
+    let mut text = String::new();
+    match format {
+        ExportFormat::Ndjson => {
+            for row in &table.rows {
+                text.push_str(&table.object(row));
+                text.push('\n');
+            }
+        }
+        ExportFormat::Csv => {
+            if head {
+                csv_line(
+                    table.columns.iter().map(|head| (head.name.clone(), true)),
+                    &mut text,
+                );
+            }
+            for row in &table.rows {
+                csv_line(row.iter().map(|cell| (cell.text(), cell.is_text())), &mut text);
+            }
+        }
+    }
+    text
 }
 
 fn csv_row(stored: &StoredRecord, out: &mut String) {
@@ -122,11 +189,20 @@ fn csv_row(stored: &StoredRecord, out: &mut String) {
         record.span_id.clone().unwrap_or_default(),
         id.to_string(),
     ];
-    for (index, cell) in cells.iter().enumerate() {
+    csv_line(cells.map(|cell| (cell, true)).into_iter(), out);
+}
+
+/// Cells, and whether each could be hostile text.
+fn csv_line(cells: impl Iterator<Item = (String, bool)>, out: &mut String) {
+    for (index, (cell, is_text)) in cells.enumerate() {
         if index > 0 {
             out.push(',');
         }
-        csv_cell(cell, out);
+        if is_text {
+            csv_cell(&cell, out);
+        } else {
+            out.push_str(&cell);
+        }
     }
     out.push_str("\r\n");
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::answer::Account;
+use super::answer::{Account, why};
 use super::params::{FieldsParams, ValuesParams};
 use super::{SearchError, Searcher};
 use crate::query::{Field, Scratch};
@@ -58,7 +58,7 @@ impl Searcher {
         let (asked, range) = (params.asked()?, params.range()?);
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let mut tally = Tally::new(NAMES_MOST);
             let scan = Scan {
                 filter: &asked.query.filter,
@@ -68,7 +68,7 @@ impl Searcher {
             let done = store.scan(&scan, |record, _| {
                 record.fields.iter().for_each(|(name, _)| tally.add(name));
             })?;
-            let account = Account::new(asked, done.scanned, done.partial, started.elapsed());
+            let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let capped = tally.capped;
             let fields = tally.most_frequent(NAMES_MOST);
             let name = |(name, records)| Counted {
@@ -81,8 +81,8 @@ impl Searcher {
                 capped,
                 account,
             })
-        })
-        .await
+        });
+        self.told_if_slow("fields", answer.await, |answer| &answer.account)
     }
 
     /// The most frequent values of a field among the matching records.
@@ -94,7 +94,7 @@ impl Searcher {
         let named = params.field()?.to_owned();
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let (mut tally, mut scratch) = (Tally::new(VALUES_APART), Scratch::default());
             let is_level = named.eq_ignore_ascii_case("level");
             let field = Field::named(&named);
@@ -110,7 +110,7 @@ impl Searcher {
                     field.each_value(record, source, &mut scratch, &mut |value| tally.add(value));
                 }
             })?;
-            let account = Account::new(asked, done.scanned, done.partial, started.elapsed());
+            let account = Account::new(asked, done.scanned, done.partial.map(why), started.elapsed());
             let (distinct, capped) = (tally.counts.len(), tally.capped);
             let value = |(value, records)| Counted {
                 name: None,
@@ -125,8 +125,8 @@ impl Searcher {
                 capped,
                 account,
             })
-        })
-        .await
+        });
+        self.told_if_slow("values", answer.await, |answer| &answer.account)
     }
 }
 

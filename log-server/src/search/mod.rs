@@ -5,15 +5,23 @@
 
 mod params;
 mod answer;
+mod pipeline;
 mod around;
 mod fields;
+mod fingerprint;
+mod issues;
+mod stats;
 mod export;
 mod watch;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+
+use answer::Account;
 
 use crate::query::{self, Query};
 use crate::store::{Budget, Direction, Histogram, Search, Store, StoreError};
@@ -21,15 +29,22 @@ use crate::store::{Budget, Direction, Histogram, Search, Store, StoreError};
 pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
 pub use export::{Export, ExportFormat};
 pub use fields::{FieldsAnswer, ValuesAnswer};
+pub use issues::IssuesAnswer;
 pub use params::{
-    ContextParams, ExportParams, FieldsParams, HistogramParams, SearchParams, TailParams, ValuesParams,
+    ContextParams, ExportParams, FieldsParams, HistogramParams, IssuesParams, SearchParams, StatsParams,
+    TailParams, ValuesParams,
 };
+pub use pipeline::{Cell, ColumnHead, Kind, ShownTable};
+pub use stats::StatsAnswer;
+pub(crate) use stats::files;
 pub use watch::{Fired, Rule, Watched};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
 const AT_ONCE: usize = 4;
 /// How long a query may run before it answers with what it has.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// From when on a query is slow, unless said otherwise.
+pub const SLOW: Duration = Duration::from_secs(1);
 /// How long a query may wait for its turn.
 const WAIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -37,6 +52,8 @@ const WAIT_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Searcher {
     store: Store,
+    /// From when on a query is told of as slow.
+    slow: Duration,
     turns: Arc<Semaphore>,
 }
 
@@ -57,6 +74,9 @@ pub enum SearchError {
     /// There is no record of that id.
     #[error("there is no record {0}")]
     NoRecord(String),
+    /// It would not be the whole, and half of it is no use.
+    #[error("not everything could be looked at: {0}; ask for less")]
+    Incomplete(&'static str),
     /// Too many queries are running.
     #[error("too many queries at once; try again in a moment")]
     Busy,
@@ -70,20 +90,30 @@ impl Searcher {
     pub fn new(store: Store) -> Searcher {
         Searcher {
             store,
+            slow: SLOW,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// The newest records that match. Dropping the future cancels the query.
+    /// The newest records that match, or what the query's pipeline makes of them. Dropping the future cancels the query.
     ///
     /// # Errors
     /// [`SearchError`].
     pub async fn search(&self, params: &SearchParams) -> Result<SearchAnswer, SearchError> {
         let (asked, range) = (params.asked()?, params.range()?);
-        let (after, limit) = (params.cursor()?, params.limit()?);
+        let (after, limit, rows) = (params.cursor()?, params.limit()?, params.rows()?);
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
+            if !asked.query.pipeline.is_empty() {
+                let most = if asked.query.pipeline.table.is_some() {
+                    rows
+                } else {
+                    limit
+                };
+                let outcome = pipeline::run(&store, &asked.query, range, most, budget)?;
+                return Ok(SearchAnswer::of_pipeline(outcome, asked, started.elapsed()));
+            }
             let page = store.search(&Search {
                 filter: &asked.query.filter,
                 range,
@@ -93,8 +123,8 @@ impl Searcher {
                 budget,
             })?;
             Ok(SearchAnswer::new(page, asked, started.elapsed()))
-        })
-        .await
+        });
+        self.told_if_slow("search", answer.await, |answer| answer.account())
     }
 
     /// How many records match, over time. Dropping the future cancels the query.
@@ -105,7 +135,7 @@ impl Searcher {
         let (asked, range, buckets) = (params.asked()?, params.range()?, params.buckets()?);
         let started = Instant::now();
         let store = self.store.clone();
-        self.run(move |budget| {
+        let answer = self.run(move |budget| {
             let counted = store.histogram(&Histogram {
                 filter: &asked.query.filter,
                 range,
@@ -113,8 +143,27 @@ impl Searcher {
                 budget,
             })?;
             Ok(HistogramAnswer::new(&counted, asked, started.elapsed()))
-        })
-        .await
+        });
+        self.told_if_slow("histogram", answer.await, |answer| answer.account())
+    }
+
+    /// The same, which tells of queries that take at least so long.
+    #[must_use]
+    pub fn with_slow(self, slow: Duration) -> Searcher {
+        Searcher { slow, ..self }
+    }
+
+    /// Hands on an answer; one that took long is told of on stderr with what it was about.
+    fn told_if_slow<A>(
+        &self,
+        kind: &'static str,
+        answer: Result<A, SearchError>,
+        account: impl FnOnce(&A) -> &Account,
+    ) -> Result<A, SearchError> {
+        if let Ok(answer) = &answer {
+            account(answer).tell_if_slow(kind, self.slow);
+        }
+        answer
     }
 
     /// Runs a query on a thread of its own when its turn comes.

@@ -17,6 +17,8 @@ use crate::store::{Cursor, TimeRange};
 const LIMIT: usize = 100;
 /// Records in one answer at most; the next page brings more.
 const LIMIT_MOST: usize = 10_000;
+/// Rows of a table in an answer unless said otherwise.
+const ROWS: usize = 1_000;
 /// Buckets in a histogram unless said otherwise; about what a page is wide.
 const BUCKETS: usize = 60;
 const BUCKETS_MOST: usize = 1_000;
@@ -72,6 +74,27 @@ pub struct ValuesParams {
     kind: Option<Text>,
 }
 
+/// Parameters of a list of issues.
+#[derive(Debug, Default, Deserialize)]
+pub struct IssuesParams {
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    limit: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
+/// Parameters of statistics.
+#[derive(Debug, Default, Deserialize)]
+pub struct StatsParams {
+    q: Option<Text>,
+    from: Option<Text>,
+    to: Option<Text>,
+    #[serde(rename = "as")]
+    kind: Option<Text>,
+}
+
 /// Parameters of a record's surroundings.
 #[derive(Debug, Default, Deserialize)]
 pub struct ContextParams {
@@ -114,6 +137,11 @@ impl SearchParams {
 
     pub(super) fn limit(&self) -> Result<usize, SearchError> {
         count("limit", text(&self.limit), LIMIT, LIMIT_MOST)
+    }
+
+    /// The same for the rows of a table.
+    pub(super) fn rows(&self) -> Result<usize, SearchError> {
+        count("limit", text(&self.limit), ROWS, LIMIT_MOST)
     }
 
     pub(super) fn cursor(&self) -> Result<Option<Cursor>, SearchError> {
@@ -168,6 +196,31 @@ impl ValuesParams {
 
     pub(super) fn limit(&self) -> Result<usize, SearchError> {
         count("limit", text(&self.limit), VALUES, VALUES_MOST)
+    }
+}
+
+impl IssuesParams {
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from), text(&self.to))
+    }
+
+    pub(super) fn limit(&self) -> Result<usize, SearchError> {
+        count("limit", text(&self.limit), LIMIT, VALUES_MOST)
+    }
+}
+
+impl StatsParams {
+    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
+        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
+    }
+
+    /// By default the last hour: statistics are for now.
+    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
+        range(text(&self.from).or(Some("-1h")), text(&self.to).or(Some("now")))
     }
 }
 

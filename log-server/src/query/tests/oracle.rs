@@ -56,7 +56,7 @@ fn written(needle: &Needle, before: &str, after: &str) -> String {
     format!("{before}{}{after}", regex::escape(needle.written()))
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
         other => serde_json::to_string(other).unwrap(),
@@ -99,7 +99,8 @@ fn flatten(path: &str, value: &Value, see: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-fn values(field: &Field, record: &LogRecord, source: &Source) -> Vec<Value> {
+/// Every value that the record has of the field, lists and maps before what is in them.
+pub(crate) fn values(field: &Field, record: &LogRecord, source: &Source) -> Vec<Value> {
     let label = |text: Option<&str>| -> Vec<Value> {
         text.filter(|text| !text.is_empty())
             .map(|text| Value::Text(text.to_owned()))

@@ -1,6 +1,7 @@
 //! Random texts, queries and records, from alphabets so small that queries find something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use log_record::{CallSite, Flag, Flags, Kind, Level, LogRecord, Source, Span, Timestamp, Value};
 use proptest::collection::vec;
@@ -8,7 +9,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::query::{Comparison, Field, Filter, Name, Number, Pattern, Query, Regex, Test, parse};
+use crate::query::{
+    Aggregate, Column, Comparison, Field, Filter, Function, Heading, Key, Name, Number, Pattern, Pipeline,
+    Query, Regex, Step, Table, Test, parse,
+};
 
 const WORDS: [&str; 34] = [
     "",
@@ -63,10 +67,11 @@ fn name() -> impl Strategy<Value = String> {
 
 /// Anything, and what looks nearly like a query.
 pub(super) fn text() -> impl Strategy<Value = String> {
-    const TOKENS: [&str; 38] = [
+    const TOKENS: [&str; 46] = [
         " ", " ", "(", ")", "\"", "\\", "*", "/", ":", "..", ">", "<=", "-", "AND", "OR", "NOT", "level",
         "warn", "a", "b.c", "5", "-1.5e3", "登", "İ", "\u{3000}", "|", "=", "@", "span.", "fields.",
-        "message", "\n", "😀", "\u{7f}", "\\\"", "\\*", "\\/", "::",
+        "message", "\n", "😀", "\u{7f}", "\\\"", "\\*", "\\/", "::", "| ", "count", "by ", "stats ", "p95 ",
+        ",", "sort ", "desc",
     ];
     prop_oneof![
         any::<String>(),
@@ -172,7 +177,7 @@ fn fields_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(
     })
 }
 
-pub(super) fn source() -> impl Strategy<Value = Source> {
+pub(crate) fn source() -> impl Strategy<Value = Source> {
     (
         word(),
         option::of(word()),
@@ -191,7 +196,7 @@ pub(super) fn source() -> impl Strategy<Value = Source> {
         })
 }
 
-pub(super) fn record() -> impl Strategy<Value = LogRecord> {
+pub(crate) fn record() -> impl Strategy<Value = LogRecord> {
     let file = option::of(select(vec!["a", "src/a", "src/ab", "x\\B", "登录/a"]));
     let callsite = (word(), file, option::of(select(vec![4_u32, 42])), level());
     let span = (word(), fields()).prop_map(|(name, fields)| Span { name, fields });
@@ -238,14 +243,80 @@ pub(super) fn record() -> impl Strategy<Value = LogRecord> {
     )
 }
 
+fn column() -> impl Strategy<Value = Column> {
+    prop_oneof![
+        1 => Just(Column::Time),
+        2 => Just(Column::Level),
+        6 => field().prop_map(|field| Column::named(&field.name())),
+        1 => select(vec!["by", "count", "p95", "desc", "fields.time", "max"]).prop_map(Column::named),
+    ]
+}
+
+fn aggregate() -> impl Strategy<Value = Aggregate> {
+    let any = select(vec![Function::Min, Function::Max, Function::Distinct]);
+    let numeric = prop_oneof![
+        Just(Function::Sum),
+        Just(Function::Avg),
+        (1..1000_u16).prop_map(Function::Percentile)
+    ];
+    prop_oneof![
+        2 => Just(Aggregate::Count),
+        2 => (any, column()).prop_map(|(function, column)| Aggregate::Of(function, column)),
+        3 => (numeric, field()).prop_map(|(function, field)| Aggregate::Of(function, Column::named(&field.name())))
+            .prop_filter("of numbers", |aggregate| matches!(aggregate.column(), Some(Column::Field(_)))),
+    ]
+}
+
+fn each_once<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    let mut kept = Vec::new();
+    for item in items {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+    }
+    kept
+}
+
+pub(crate) fn table() -> impl Strategy<Value = Table> {
+    let every = option::of(select(vec![1_u64, 1_500, 60_000, 604_800_000]).prop_map(Duration::from_millis));
+    (every, vec(aggregate(), 1..4), vec(column(), 0..3)).prop_map(|(every, aggregates, by)| Table {
+        every,
+        aggregates: each_once(aggregates),
+        by: each_once(by),
+    })
+}
+
+/// Steps whose columns are there: picked by number from those of the table, or from any for records.
+pub(super) fn pipeline() -> impl Strategy<Value = Pipeline> {
+    let picks = vec((any::<prop::sample::Index>(), any::<bool>()), 1..4);
+    let steps = vec((0..3, picks, 1..50_usize), 0..4);
+    (option::of(table()), vec(column(), 4), steps).prop_map(|(table, columns, steps)| {
+        let records = || each_once(columns.iter().cloned().map(Heading::Column).collect::<Vec<_>>());
+        let mut headings = table.as_ref().map_or_else(records, Table::headings);
+        let mut done = Vec::new();
+        for (kind, picks, most) in steps {
+            let picked = picks
+                .iter()
+                .map(|(index, descending)| (index.get(&headings).clone(), *descending));
+            let step = match kind {
+                0 => Step::Limit(most),
+                1 => Step::Sort(each_once(
+                    picked
+                        .map(|(heading, descending)| Key { heading, descending })
+                        .collect(),
+                )),
+                _ => Step::Fields(each_once(picked.map(|(heading, _)| heading).collect())),
+            };
+            if let Step::Fields(kept) = &step {
+                headings.clone_from(kept);
+            }
+            done.push(step);
+        }
+        Pipeline { table, steps: done }
+    })
+}
+
 /// The filter as it comes out of its printed form, so that the parser is part of every search in a test.
 pub(super) fn reparsed(filter: &Filter) -> Filter {
-    parse(
-        &Query {
-            filter: filter.clone(),
-        }
-        .to_string(),
-    )
-    .unwrap()
-    .filter
+    parse(&Query::from(filter.clone()).to_string()).unwrap().filter
 }

@@ -421,8 +421,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_query_prints_to_what_parses_to_it_again(filter in random::filter()) {
-        let query = Query { filter };
+    fn any_query_prints_to_what_parses_to_it_again(filter in random::filter(), pipeline in random::pipeline()) {
+        let query = Query { filter, pipeline };
         let printed = query.to_string();
         let again = parse(&printed);
         prop_assert_eq!(again.as_ref(), Ok(&query), "{}", &printed);

@@ -2,16 +2,27 @@
 //!
 //! Rule: `append` is answered only after [`Store::append`] returned, so whoever has the answer knows that the records
 //! are on disk. A batch that cannot be used is answered with what is wrong; it never stops the next one.
+//!
+//! Reading order: this file, then `losses` (what was lost becomes records) and `gaps` (what never arrived).
+
+mod gaps;
+mod losses;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use log_record::{Batch, BatchError, Rejected, Timestamp, limits};
 use rpc::{Fault, RawParams, Server};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::metrics::Metrics;
 use crate::search::{SearchAnswer, SearchError, SearchParams, Searcher};
 use crate::store::{Appended, Incoming, Store, StoreError};
+
+pub(crate) use losses::Losses;
+use losses::Note;
 
 /// The answer to `append`.
 #[derive(Debug, Serialize)]
@@ -33,25 +44,42 @@ pub(crate) fn server(
     redis: &str,
     store: Store,
     searcher: Searcher,
+    losses: Losses,
+    metrics: Arc<Metrics>,
 ) -> Result<Server, rpc::Error> {
     Server::builder(queue)
         .redis(redis)
-        .method("append", move |params: RawParams| append(store.clone(), params))
+        .method("append", move |params: RawParams| {
+            let (store, losses, metrics) = (store.clone(), losses.clone(), metrics.clone());
+            async move {
+                let started = Instant::now();
+                let answer = append(store, losses, params).await;
+                metrics.appended(
+                    answer
+                        .as_ref()
+                        .ok()
+                        .map(|stored| (stored.stored, stored.rejected.len(), stored.duplicate)),
+                    started.elapsed(),
+                );
+                answer
+            }
+        })
         .method("search", move |params: SearchParams| {
             search(searcher.clone(), params)
         })
         .build()
 }
 
-async fn append(store: Store, params: RawParams) -> Result<Stored, Fault> {
+async fn append(store: Store, losses: Losses, params: RawParams) -> Result<Stored, Fault> {
     let text = batch(params)?;
     let arrived = Timestamp::now();
     let batch = Batch::parse(&text, arrived).map_err(refused)?;
-    let (records, rejected) = (batch.records.len(), batch.rejected.clone());
+    let (records, rejected, note) = (batch.records.len(), batch.rejected.clone(), Note::of(&batch));
     let appended = store
         .append(Incoming { batch, text, arrived })
         .await
         .map_err(not_stored)?;
+    losses.take_note(&note).await.map_err(not_stored)?;
     Ok(Stored {
         stored: records,
         duplicate: appended == Appended::Duplicate,
@@ -66,7 +94,7 @@ async fn search(searcher: Searcher, params: SearchParams) -> Result<SearchAnswer
             SearchError::BadParameter { .. } | SearchError::BadQuery(_) | SearchError::NoRecord(_) => {
                 Fault::invalid_params(text)
             }
-            SearchError::Busy => Fault::overloaded(text),
+            SearchError::Busy | SearchError::Incomplete(_) => Fault::overloaded(text),
             SearchError::Store(_) => Fault::handler(text),
         }
     })

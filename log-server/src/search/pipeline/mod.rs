@@ -1,0 +1,123 @@
+//! What a pipeline makes of the records that match: a table, or records in another order.
+//!
+//! Promises: memory is bounded, and what that left out is said; an answer is exact or says that it is partial.
+//! Aggregation needs nothing of the store but [`Store::scan`] and the columns that [`Pipeline::fields`] names.
+//!
+//! Reading order: `groups` (a table in the making) and its states `numbers`, `distinct`, `sample`; `cell` and `rows` (a
+//! table that is made); `records` (pipelines without a table).
+
+mod groups;
+mod numbers;
+mod distinct;
+mod sample;
+mod cell;
+mod rows;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use crate::query::{Column, Pipeline, Query};
+use crate::store::{Budget, Scan, Store, StoreError, StoredRecord, TimeRange};
+
+use super::answer::why;
+use groups::Groups;
+use records::Plan;
+use rows::Rows;
+
+pub use cell::{Cell, Kind};
+pub use rows::{ColumnHead, ShownTable};
+
+/// What came of a pipeline.
+pub(super) struct Outcome {
+    pub(super) made: Made,
+    /// Records that matched the filter, as far as they were looked at.
+    pub(super) matched: u64,
+    /// Records looked at.
+    pub(super) scanned: u64,
+    /// Whether records may be missing.
+    pub(super) partial: Option<&'static str>,
+}
+
+/// What a pipeline ends in.
+pub(super) enum Made {
+    Records(Vec<StoredRecord>),
+    Table(MadeTable),
+}
+
+pub(super) struct MadeTable {
+    pub(super) table: ShownTable,
+    /// Rows there were before they were cut to what was asked.
+    pub(super) total: usize,
+    /// Records that belong to groups for which there was no room.
+    pub(super) left_out: u64,
+}
+
+/// Runs the pipeline of `query`, which is not empty; where it does not say how many rows, `most`.
+pub(super) fn run(
+    store: &Store,
+    query: &Query,
+    range: TimeRange,
+    most: usize,
+    budget: &Budget,
+) -> Result<Outcome, StoreError> {
+    let Query { filter, pipeline } = query;
+    if let Some(table) = &pipeline.table {
+        let mut groups = Groups::new(table);
+        let scan = Scan {
+            filter,
+            range,
+            budget,
+        };
+        let done = store.scan(&scan, |record, source| groups.add(record, source))?;
+        let grouped = groups.rows();
+        let mut rows = Rows::of(table, grouped.rows);
+        pipeline.steps.iter().for_each(|step| rows.step(step));
+        let memory = grouped.overflowed.then_some("the memory limit was reached");
+        return Ok(Outcome {
+            made: Made::Table(MadeTable::new(rows, most, grouped.left_out)),
+            matched: grouped.matched,
+            scanned: done.scanned,
+            partial: done.partial.map(why).or(memory),
+        });
+    }
+    let plan = Plan::new(pipeline);
+    let chosen = plan.run(store, filter, range, most, budget)?;
+    let made = match &plan.columns {
+        None => Made::Records(chosen.records),
+        Some(columns) => Made::Table(MadeTable::new(
+            records::rows(columns, &chosen.records),
+            usize::MAX,
+            0,
+        )),
+    };
+    Ok(Outcome {
+        made,
+        matched: chosen.matched,
+        scanned: chosen.scanned,
+        partial: chosen.partial.map(why),
+    })
+}
+
+/// The columns that the pipeline chooses, if it does no more than that, so that records can go through one by one.
+pub(super) fn only_columns(pipeline: &Pipeline) -> Option<Vec<Column>> {
+    let plan = Plan::new(pipeline);
+    let is_stream = pipeline.table.is_none() && plan.is_stream();
+    plan.columns.filter(|_| is_stream)
+}
+
+/// The values that records have of columns.
+pub(super) fn columns_of(columns: &[Column], records: &[StoredRecord]) -> ShownTable {
+    ShownTable::new(records::rows(columns, records))
+}
+
+impl MadeTable {
+    fn new(mut rows: Rows, most: usize, left_out: u64) -> MadeTable {
+        let total = rows.rows.len();
+        rows.rows.truncate(most);
+        MadeTable {
+            table: ShownTable::new(rows),
+            total,
+            left_out,
+        }
+    }
+}
