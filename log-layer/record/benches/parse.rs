@@ -1,5 +1,5 @@
 //! How fast batches are read: records and bytes per second, next to `serde_json` only checking that it is JSON and
-//! next to the plain reader of the tests.
+//! next to the plain reader of the tests. Letting go of the batch is part of it, as it is for the server.
 //!
 //! `cargo bench -p log-record`; an instruction count that does not depend on the machine's load:
 //! `valgrind --tool=callgrind --toggle-collect='*::Batch::parse' <the bench's binary> --test ours/full`.
