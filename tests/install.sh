@@ -70,3 +70,8 @@ if [ "$what" = test ]; then
   # From 8 on the library gives up what takes five seconds, and the package does not know.
   venv python8 '>=8'
 fi
+
+if [ "$what" = test ] && [ ! -f target/axe/node_modules/axe-core/axe.min.js ]; then
+  echo "installing: axe-core, which checks that the page is accessible, into target/axe"
+  npm install --prefix target/axe --no-save --no-package-lock --silent axe-core@4.14.1
+fi

@@ -9,6 +9,10 @@ mod python_handler; // the Python handler's own tests
 mod process; // the server as a process: its private Redis, its signals, its complaints
 mod terminal; // the verbs that print
 mod demo; // `make demo`: the system of the mission, followed through by one trace
+mod alerts; // searches that are kept, and who is told of what they find
 mod browser; // a real browser for one test
 mod page; // the search page in a real browser
+mod finding; // the page: completion, columns, fields, surroundings, traces, files, saved searches
+mod canned; // the page over made-up answers
+mod views; // every view of the page: hostile text, accessibility
 mod structure; // the rules of the house

@@ -138,6 +138,9 @@ async fn serve(directory: &Path, redis: &str, port: u16) -> (Process, String) {
             redis,
             "--listen",
             &listen,
+            // The webhooks of tests are where the tests are.
+            "--webhook-allow",
+            "127.0.0.1",
         ],
         &[],
     );

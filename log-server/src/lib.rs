@@ -2,13 +2,16 @@
 //!
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
-//! (questions and answers), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side), `metrics` (what is
-//! counted), `tokens` (who may read), `import` (other programs' files), `terminal` (the verbs that print).
+//! (questions and answers), `saved` (searches with a name), `alerts` (and who is told of them), `broker` (which Redis),
+//! `ingest` (the RPC side), `http` (the page's side), `metrics` (what is counted), `tokens` (who may read), `import`
+//! (other programs' files), `terminal` (the verbs that print).
 
 pub mod config;
 pub mod query;
 pub mod store;
 pub mod search;
+pub mod saved;
+mod alerts;
 mod broker;
 mod ingest;
 mod http;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use alerts::Alerts;
 use broker::Broker;
 use config::{Config, OpenOptions};
 use metrics::Metrics;
@@ -75,10 +79,13 @@ pub async fn run(
     let ingest_ready = server.connected();
     let mut ingest = tokio::spawn(server.run(stop_ingest.clone()));
     let losses = tokio::spawn(losses.watch(stop_ingest.clone()));
+    let page = format!("http://{address}");
+    let mut alerts = Alerts::start(&config, searcher.clone(), page.clone(), stop_http.clone())?;
     let mut http = tokio::spawn(http::serve(
         listener,
         http::AppState {
             searcher,
+            saved: alerts.saved(),
             store: store.clone(),
             access: Arc::new(if config.insecure_no_auth {
                 http::Access::open()
@@ -93,7 +100,7 @@ pub async fn run(
         },
     ));
     running(&Running {
-        page: format!("http://{address}"),
+        page,
         redis: broker.url().to_owned(),
         redis_origin: broker.origin(),
     });
@@ -102,6 +109,7 @@ pub async fn run(
         () = stop => Ok(()),
         why = store.failed() => Err(anyhow::anyhow!("the store has stopped: {why}")),
         ended = &mut ingest => Err(early("the RPC side", ended.map(|report| report.map(drop)))),
+        why = alerts.ended() => Err(why),
         ended = &mut http => Err(early("the HTTP side", ended)),
         () = broker.supervise() => unreachable!("supervision has no end"),
     };
@@ -111,6 +119,7 @@ pub async fn run(
         // What it ends with after being told to stop changes nothing any more.
         let _ = http.await;
     }
+    alerts.stop().await;
     stop_ingest.cancel();
     if !ingest.is_finished() {
         // Likewise; it has answered the batches in hand.

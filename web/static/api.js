@@ -40,7 +40,7 @@
  * @property {LogRecord[]} records newest first
  * @property {string | null} next where the next page starts
  * @typedef {{ name: string, kind: "text" | "number" | "time" | "level" }} Column
- * @typedef {{ columns: Column[], rows: Value[][], capped?: boolean }} Table what a pipeline makes of the records
+ * @typedef {{ columns: Column[], rows: Value[][], capped?: boolean, left_out?: number }} Table made by a pipeline
  * @typedef {Account & Found & Partial<Table>} SearchAnswer
  * @typedef {Account & Table} TableAnswer
  *
@@ -162,9 +162,9 @@ export async function issues(parameters, signal) {
   return await ask("api/issues", parameters, signal);
 }
 
-/** @param {AbortSignal} signal @returns {Promise<Stats>} */
-export async function stats(signal) {
-  return await ask("api/stats", {}, signal);
+/** @param {Record<string, string>} parameters @param {AbortSignal} signal @returns {Promise<Stats>} */
+export async function stats(parameters, signal) {
+  return await ask("api/stats", parameters, signal);
 }
 
 /** The query language by example. @param {AbortSignal} signal @returns {Promise<{ written: string, finds: string }[]>} */

@@ -26,7 +26,7 @@ import { SaveForm } from "./save-form.js";
 import { Saved } from "./saved.js";
 import { isFirstView, readState, searchesAlike, searchParameters, writeState } from "./state.js";
 import { theme, useTheme } from "./theme.js";
-import { iso } from "./time.js";
+import { iso, shifted } from "./time.js";
 import { TimeMenu } from "./time-menu.js";
 import { topValues } from "./top-values.js";
 import { TraceView } from "./trace-view.js";
@@ -296,6 +296,10 @@ listenForKeys({
   move: (step) => (state.view === "context" ? context.list : records.list).move(step),
   error: (step) => records.moveToError(step),
   live: () => records.toggleLive(),
+  shift: (step) => {
+    const range = shifted(state.from, state.to, Date.now(), step);
+    if (range) go({ ...range, id: "", live: false, view: timedView() });
+  },
   fields: () => {
     if (state.view === "records") byId("fields-open").click();
   },

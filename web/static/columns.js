@@ -59,9 +59,14 @@ const WIDEST = 36;
  * @param {LogRecord[]} records
  */
 export function columnWidth(name, records) {
-  const lengths = records.map((record) => columnText(record, name).length);
+  const lengths = records.map((record) => width(columnText(record, name)));
   // The header's buttons need room too.
   return Math.min(WIDEST, Math.max(name.length + 2, 9, ...lengths));
+}
+
+/** In characters; those of East Asia take the room of two. @param {string} text */
+function width(text) {
+  return text.length + (text.match(/[\u1100-\u115f\u2e80-\uffdc]/g)?.length ?? 0);
 }
 
 /** @param {string[]} columns @param {string} name */

@@ -75,7 +75,7 @@ export class Context {
     const { id, scope, around } = state;
     const side = String(around);
     if (scope !== "trace") return await context(id, { scope, before: side, after: side }, signal);
-    const alone = await context(id, { scope: "all", before: "0", after: "0" }, signal);
+    const alone = await context(id, { scope: "all", before: "1", after: "1" }, signal);
     const center = alone.records.find((record) => record.id === id);
     if (center?.trace_id === undefined) return alone;
     const whole = await trace(center.trace_id, signal);

@@ -6,6 +6,7 @@
  * @param {(step: 1 | -1) => void} on.move
  * @param {(step: 1 | -1) => void} on.error
  * @param {() => void} on.live
+ * @param {(step: 1 | -1) => void} on.shift the range in time
  * @param {() => void} on.fields
  * @param {() => void} on.wrap
  * @param {() => void} on.help
@@ -20,6 +21,8 @@ export function listenForKeys(on) {
     e: () => on.error(1),
     E: () => on.error(-1),
     ".": on.live,
+    "[": () => on.shift(-1),
+    "]": () => on.shift(1),
     f: on.fields,
     w: on.wrap,
     "?": on.help,

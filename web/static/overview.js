@@ -49,7 +49,8 @@ export class Overview {
     this.stop();
     const { signal } = (this.controller = new AbortController());
     try {
-      const [told, found] = await Promise.all([stats(signal), this.issues(state, signal)]);
+      const range = searchParameters({ ...state, q: "" });
+      const [told, found] = await Promise.all([stats(range, signal), this.issues(range, signal)]);
       if (!signal.aborted) this.draw(told, found);
     } catch (error) {
       if (signal.aborted) return;
@@ -69,10 +70,9 @@ export class Overview {
     }
   }
 
-  /** @param {State} state @param {AbortSignal} signal */
-  async issues(state, signal) {
+  /** @param {Record<string, string>} range @param {AbortSignal} signal */
+  async issues(range, signal) {
     try {
-      const { q: _q, as: _as, ...range } = searchParameters(state);
       return (await issues(range, signal)).issues;
     } catch (error) {
       if (signal.aborted || !isAbsent(error)) throw error;

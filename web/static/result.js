@@ -69,8 +69,14 @@ export class Result {
       element("button", { type: "button", click: () => this.on.copy(csv(table), "The table") }, "Copy as CSV"),
     );
     const rows = table.rows.length;
-    const note = `${rows.toLocaleString("en")} ${rows === 1 ? "row" : "rows"}${table.capped ? ": there are more groups than are told apart, so rare ones are missing" : ""}`;
-    tools.append(element("span", { class: table.capped ? "partial" : "muted" }, note));
+    const left = Number(table.left_out ?? 0);
+    const notes = [
+      `${rows.toLocaleString("en")} ${rows === 1 ? "row" : "rows"}`,
+      left > 0 && `${left.toLocaleString("en")} more are not shown`,
+      table.capped && "there are more groups than are told apart, so rare ones are missing",
+    ];
+    const short = table.capped || left > 0;
+    tools.append(element("span", { class: short ? "partial" : "muted" }, notes.filter(Boolean).join(": ")));
     this.root.replaceChildren(tools, ...this.drawn(shown, table));
   }
 
@@ -79,7 +85,7 @@ export class Result {
     if (table.rows.length === 0) return [element("p", { class: "empty muted" }, "Nothing to show.")];
     if (shown === "table") return [this.grid(table)];
     if (!isTimeline(table)) return [horizontal(table)];
-    return [...this.overTime(timeline(table), shown, table.columns.length - 1)];
+    return [...this.overTime(timeline(table), shown)];
   }
 
   /** @param {Table} table */
@@ -120,9 +126,9 @@ export class Result {
     );
   }
 
-  /** @param {Timeline} drawn @param {"bars" | "lines"} shown @param {number} all */
-  *overTime(drawn, shown, all) {
-    const { times, series, step } = drawn;
+  /** @param {Timeline} drawn @param {"bars" | "lines"} shown */
+  *overTime(drawn, shown) {
+    const { times, series, step, all } = drawn;
     const [from, to] = [times[0], times[times.length - 1] + step];
     const highest = (shown === "bars" ? stackedHighest(drawn) : drawn.highest) || 1;
     const lowest = shown === "bars" ? 0 : drawn.lowest;

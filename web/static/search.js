@@ -12,8 +12,12 @@
  */
 
 import { histogram, search } from "./api.js";
+import { splitPipeline } from "./query-text.js";
 
 const PAGE = "100";
+
+/** A table has no next page: as much as the server gives. */
+const TABLE = "10000";
 
 export class Search {
   /** @param {SearchEvents} on */
@@ -39,7 +43,8 @@ export class Search {
     this.next = null;
     await this.work(signal, async () => {
       const counted = this.count(parameters, buckets, signal);
-      const answer = await search({ ...parameters, limit: PAGE }, signal);
+      const limit = makesTable(parameters.q ?? "") ? TABLE : PAGE;
+      const answer = await search({ ...parameters, limit }, signal);
       if (signal.aborted) return;
       this.next = answer.next;
       this.on.found(answer);
@@ -113,4 +118,9 @@ export class Search {
     this.busy = busy;
     this.on.running(busy);
   }
+}
+
+/** Whether the query ends in rows that are no records. @param {string} query */
+function makesTable(query) {
+  return /^\s*\|\s*(?:.*\|\s*)?(count|top|stats|timechart)\b/i.test(splitPipeline(query).rest);
 }

@@ -3,7 +3,8 @@
  *
  * @import { Table, Value } from "./api.js"
  * @typedef {{ name: string, values: (number | null)[] }} Series
- * @typedef {{ times: number[], step: number, series: Series[], lowest: number, highest: number }} Timeline
+ * @typedef {{ times: number[], step: number, series: Series[], lowest: number, highest: number, all: number }} Timeline `all` counts
+ *   the series that were found; the largest are here
  * @typedef {{ label: string, value: number, part: number }} RowBar `part` of the longest bar, 0 to 1
  */
 
@@ -20,33 +21,40 @@ export function suits(table) {
   return numbers === 1 && table.columns.length > 1 && table.rows.length > 1 ? "bars" : "table";
 }
 
-/** @param {Table} table */
+/** Whether it runs over time: a moment, what it is about if it is about several things, and numbers. @param {Table} table */
 export function isTimeline(table) {
-  return (
-    table.columns[0]?.kind === "time" &&
-    table.columns.length > 1 &&
-    table.columns.slice(1).every((column) => column.kind === "number")
-  );
+  return table.columns[0]?.kind === "time" && table.columns.some((column) => column.kind === "number");
 }
 
-/** @param {Table} table @returns {Timeline} */
+/** A series for each number, and for each of the things it is told of. @param {Table} table @returns {Timeline} */
 export function timeline(table) {
-  const rows = table.rows
-    .map((row) => ({ at: Date.parse(String(row[0])), row }))
-    .filter(({ at }) => !Number.isNaN(at))
-    .sort((one, other) => one.at - other.at);
-  const times = rows.map(({ at }) => at);
-  const all = table.columns.slice(1).map((column, at) => ({
-    name: column.name,
-    values: rows.map(({ row }) => number(row[at + 1])),
-  }));
-  const series = all.sort(byWeight).slice(0, SERIES_MOST);
+  const columns = table.columns.map((column, at) => ({ ...column, at })).slice(1);
+  const numbers = columns.filter(({ kind }) => kind === "number");
+  const labels = columns.filter(({ kind }) => kind !== "number");
+  const moments = table.rows.map((row) => Date.parse(String(row[0])));
+  const times = [...new Set(moments)].filter((at) => !Number.isNaN(at)).sort((one, other) => one - other);
+  const place = new Map(times.map((at, index) => [at, index]));
+  const found = /** @type {Map<string, Series>} */ (new Map());
+  table.rows.forEach((row, index) => {
+    const at = place.get(moments[index]);
+    if (at === undefined) return;
+    const label = labels.map((column) => cellText(row[column.at])).join(" · ");
+    for (const column of numbers) {
+      const own = labels.length === 0 || numbers.length > 1;
+      const name = [label, own && column.name].filter(Boolean).join(" ") || "(none)";
+      const series = found.get(name) ?? { name, values: times.map(() => null) };
+      series.values[at] = number(row[column.at]);
+      found.set(name, series);
+    }
+  });
+  const series = [...found.values()].sort(byWeight).slice(0, SERIES_MOST);
   const values = series.flatMap((each) => each.values.filter((value) => value !== null));
-  const step = Math.min(...times.slice(1).map((at, place) => at - times[place]), Infinity);
+  const step = Math.min(...times.slice(1).map((at, index) => at - times[index]), Infinity);
   return {
     times,
     step: Number.isFinite(step) ? step : 60_000,
     series,
+    all: found.size,
     lowest: Math.min(0, ...values),
     highest: Math.max(0, ...values),
   };

@@ -70,6 +70,14 @@ export function zoomOut(from, to, now) {
   return { from: iso(start - length / 2), to: iso(Math.min(end + length / 2, now)) };
 }
 
+/** The range as long as this one, half of it earlier (-1) or later. @param {string} from @param {string} to @param {number} now @param {1 | -1} step */
+export function shifted(from, to, now, step) {
+  const [start, end] = [moment(from, now), moment(to, now)];
+  if (from === ALL_TIME || start === null || end === null) return null;
+  const by = (step * Math.max(end - start, SECOND)) / 2;
+  return { from: iso(start + by), to: iso(end + by) };
+}
+
 /** The `from` of the shortest preset that reaches back this far. @param {number} age in ms */
 export function presetFor(age) {
   return PRESETS.find((each) => (relative(each.from) ?? Infinity) >= age)?.from ?? ALL_TIME;

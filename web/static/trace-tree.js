@@ -142,13 +142,18 @@ function arrange(tops, spans) {
   };
 }
 
-/** The shortest span of another process that was open when this one began. @param {Span} top @param {Span[]} all */
+/** The shortest span of another process that was open all the while, and longer. @param {Span} top @param {Span[]} all */
 function around(top, all) {
+  const length = (/** @type {Span} */ span) => span.end - span.start;
   const open = all.filter(
     (span) =>
-      span.process !== top.process && span.start <= top.start && span.end >= top.end && !within(span, top),
+      span.process !== top.process &&
+      span.start <= top.start &&
+      span.end >= top.end &&
+      length(span) > length(top) &&
+      !within(span, top),
   );
-  return open.sort((one, other) => one.end - one.start - (other.end - other.start))[0];
+  return open.sort((one, other) => length(one) - length(other))[0];
 }
 
 /** Whether `span` is `top` or below it. @param {Span} span @param {Span} top */

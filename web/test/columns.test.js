@@ -53,6 +53,7 @@ test("a column shows what the query language finds under its name", () => {
 test("a column is as wide as what stands in it, within bounds", () => {
   assert.equal(columnWidth("user_id", [RECORD]), 9);
   assert.equal(columnWidth("callsite", [RECORD]), 17);
+  assert.equal(columnWidth("m", [{ ...RECORD, fields: { m: "用户登录成功" } }]), 12);
   assert.equal(columnWidth("m", [{ ...RECORD, fields: { m: "x".repeat(500) } }]), 36);
 });
 

@@ -37,6 +37,26 @@ test("a timeline runs forward, severe levels first, and a hole stays a hole", ()
   assert.equal(stackedHighest(drawn), 5);
 });
 
+test("what is told row by row becomes a series for each thing it is told of", () => {
+  const drawn = timeline(
+    table("time:time level:level count:number", [
+      ["2026-07-28T12:00:00Z", "info", 3],
+      ["2026-07-28T12:00:00Z", "error", 1],
+      ["2026-07-28T12:05:00Z", "info", 5],
+    ]),
+  );
+  assert.deepEqual(drawn.series, [
+    { name: "error", values: [1, null] },
+    { name: "info", values: [3, 5] },
+  ]);
+  assert.equal(drawn.step, 300_000);
+  const two = timeline(table("time:time path:text n:number p95:number", [["2026-07-28T12:00:00Z", "/a", 1, 9]]));
+  assert.deepEqual(
+    two.series.map(({ name }) => name),
+    ["/a p95", "/a n"],
+  );
+});
+
 test("a timeline of nothing, or of one moment, can be drawn too", () => {
   assert.deepEqual(timeline(table("time:time n:number", [])).times, []);
   assert.equal(timeline(table("time:time n:number", [["2026-07-28T12:00:00Z", 1]])).step, 60_000);

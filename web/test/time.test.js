@@ -3,12 +3,14 @@ import { test } from "node:test";
 
 import {
   ago,
+  duration,
   fieldTime,
   iso,
   moment,
   presetFor,
   rangeLabel,
   rowTime,
+  shifted,
   sortKey,
   stamp,
   ticks,
@@ -103,4 +105,28 @@ test("the axis has few marks, at round times", () => {
     ["12:00", "18:00", "07-28", "06:00", "12:00"],
   );
   assert.ok(ticks(NOW, NOW + 5, 6, true).length > 0);
+});
+
+test("a range moves by half of its length, whether it ends now or not", () => {
+  const now = Date.parse("2026-07-28T12:00:00Z");
+  assert.deepEqual(shifted("-1h", "", now, -1), {
+    from: "2026-07-28T10:30:00.000Z",
+    to: "2026-07-28T11:30:00.000Z",
+  });
+  assert.deepEqual(shifted("2026-07-28T10:00:00Z", "2026-07-28T10:10:00Z", now, 1), {
+    from: "2026-07-28T10:05:00.000Z",
+    to: "2026-07-28T10:15:00.000Z",
+  });
+  assert.equal(shifted("all", "", now, -1), null);
+});
+
+test("how long something took is read at a glance", () => {
+  const check = (/** @type {number} */ ms, /** @type {string} */ expected) => assert.equal(duration(ms), expected);
+  check(0, "0");
+  check(0.42, "420 µs");
+  check(3.14159, "3.1 ms");
+  check(250.4, "250 ms");
+  check(1500, "1.50 s");
+  check(12_345, "12.3 s");
+  check(125_000, "2 min 5 s");
 });

@@ -19,14 +19,14 @@ fn name(asset: &web::Asset) -> &'static str {
 /// The source of every module, by its name.
 fn modules() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files
-        .filter(|path| path.extension().is_some_and(|extension| extension == "js"))
+    let files = fs::read_dir(folder).expect("the sources are beside the tests");
+    let paths = files.map(|file| file.expect("a folder can be listed").path());
+    let modules = paths.filter(|path| path.extension().is_some_and(|extension| extension == "js"));
+    modules
         .map(|path| {
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                fs::read_to_string(&path).unwrap(),
-            )
+            let name = path.file_name().expect("a file has a name").to_string_lossy();
+            let source = fs::read_to_string(&path).expect("our modules are text");
+            (name.into_owned(), source)
         })
         .collect()
 }

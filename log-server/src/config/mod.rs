@@ -127,6 +127,15 @@ pub struct Options {
     )]
     #[serde(default)]
     pub allow_host: Vec<String>,
+    /// A host that alerts may tell although it is this machine or a link-local address; may be given several times
+    #[arg(
+        long,
+        env = "LOG_SERVER_WEBHOOK_ALLOW",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    #[serde(default)]
+    pub webhook_allow: Vec<String>,
     /// Ask nobody for a token, even on an address that others reach: everyone there can read all records
     #[arg(long, env = "LOG_SERVER_INSECURE_NO_AUTH")]
     #[serde(default)]
@@ -175,6 +184,8 @@ pub struct Config {
     pub insecure_no_auth: bool,
     /// How records are kept.
     pub store: store::Options,
+    /// Hosts that alerts may tell wherever they are.
+    pub webhook_allow: Vec<String>,
     /// From when on a query is told of as slow.
     pub slow_query: Duration,
 }
@@ -258,6 +269,11 @@ impl Options {
             } else {
                 self.allow_host
             },
+            webhook_allow: if self.webhook_allow.is_empty() {
+                other.webhook_allow
+            } else {
+                self.webhook_allow
+            },
             insecure_no_auth: self.insecure_no_auth || other.insecure_no_auth,
             keep: if self.keep.is_empty() {
                 other.keep
@@ -301,6 +317,7 @@ impl Config {
             allow_host: options.allow_host,
             insecure_no_auth: open,
             store,
+            webhook_allow: options.webhook_allow,
             slow_query: options.slow_query.map_or(search::SLOW, Duration::from_millis),
         })
     }

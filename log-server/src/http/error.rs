@@ -1,15 +1,17 @@
 //! The one place where errors become status codes: JSON `{"error", "at"?, "hint"?}`.
 
 use std::any::Any;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::saved::SavedError;
 use crate::search::SearchError;
 use crate::store::StoreError;
 
@@ -28,6 +30,14 @@ pub(super) enum ApiError {
     NotFound,
     /// The search could not be done.
     Search(SearchError),
+    /// A saved search cannot be kept or found.
+    Saved(SavedError),
+}
+
+impl From<SavedError> for ApiError {
+    fn from(error: SavedError) -> ApiError {
+        ApiError::Saved(error)
+    }
 }
 
 impl From<SearchError> for ApiError {
@@ -63,8 +73,18 @@ impl IntoResponse for ApiError {
                 json!({ "error": "there is nothing at this address" }),
             ),
             ApiError::Search(error) => search(&error),
+            ApiError::Saved(error) => (saved(&error), json!({ "error": error.to_string() })),
         };
         (status, Json(body)).into_response()
+    }
+}
+
+fn saved(error: &SavedError) -> StatusCode {
+    match error {
+        SavedError::Unknown(_) => StatusCode::NOT_FOUND,
+        SavedError::Refused(_) => StatusCode::BAD_REQUEST,
+        SavedError::File { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        SavedError::Closed => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -98,7 +118,7 @@ pub(super) async fn not_found() -> ApiError {
 pub(super) async fn method_not_allowed() -> Response {
     (
         StatusCode::METHOD_NOT_ALLOWED,
-        Json(json!({ "error": "only GET is answered here" })),
+        Json(json!({ "error": "this address is not asked in that way" })),
     )
         .into_response()
 }
@@ -122,6 +142,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = axum::extract::Query::from_request_parts(parts, state).await;
         query
             .map(|axum::extract::Query(params)| Query(params))
+            .map_err(|error| ApiError::BadRequest(error.body_text()))
+    }
+}
+
+/// How long a request's body may take to come.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A body of JSON; what is wrong with it is told as JSON too.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = tokio::time::timeout(BODY_LIMIT, Json::from_request(request, state)).await;
+        let body = body.map_err(|_| ApiError::BadRequest("the body took too long to come".into()))?;
+        body.map(|Json(body)| Body(body))
             .map_err(|error| ApiError::BadRequest(error.body_text()))
     }
 }

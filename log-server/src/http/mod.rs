@@ -6,6 +6,7 @@
 mod guard;
 mod access;
 mod search;
+mod saved;
 mod tail;
 mod page;
 mod health;
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post, put};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use crate::metrics::Metrics;
+use crate::saved::Saved;
 use crate::search::Searcher;
 use crate::store::Store;
 
@@ -35,6 +38,8 @@ pub(crate) use guard::AllowedHosts;
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a request's header.
 const HEADER_BYTES: usize = 32 * 1024;
+/// Bytes of a request's body: a saved search is short.
+const BODY_BYTES: usize = 64 * 1024;
 /// How long open requests may go on when the server stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -43,6 +48,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct AppState {
     /// Answers searches.
     pub(crate) searcher: Searcher,
+    /// Keeps searches and alerts.
+    pub(crate) saved: Saved,
     /// Follows what is appended.
     pub(crate) store: Store,
     /// Where it is kept.
@@ -100,9 +107,13 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/export", get(search::export))
         .route("/api/language", get(search::language))
         .route("/api/tail", get(tail::tail))
+        .route("/api/saved", get(saved::all).post(saved::make))
+        .route("/api/saved/preview", post(saved::preview))
+        .route("/api/saved/{id}", put(saved::change).delete(saved::forget))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .route_layer(axum::middleware::from_fn_with_state(
             state.clone(),
             health::measure,

@@ -13,6 +13,7 @@ mod fingerprint;
 mod issues;
 mod stats;
 mod export;
+mod watch;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,7 @@ pub use params::{
 pub use pipeline::{Cell, ColumnHead, Kind, ShownTable};
 pub use stats::StatsAnswer;
 pub(crate) use stats::files;
+pub use watch::{Fired, Rule, Watched};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
 const AT_ONCE: usize = 4;
