@@ -44,11 +44,22 @@ fn main() {
 /// Runs one case for each subject, and prints them side by side.
 fn table(subjects: &[Subject], mode: Mode, threads: usize) {
     println!("\n## {mode}, {threads} threads\n");
-    println!("| through | p50 ns | p99 ns | p99.9 ns | × ours | allocations | bytes allocated | bytes shipped | kept |");
+    println!(
+        "| through | p50 ns | p99 ns | p99.9 ns | × ours | allocations | bytes allocated | bytes shipped | kept |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     let rows: Vec<(Subject, Row)> = subjects
         .iter()
-        .map(|&subject| (subject, child(&Case { subject, mode, threads })))
+        .map(|&subject| {
+            (
+                subject,
+                child(&Case {
+                    subject,
+                    mode,
+                    threads,
+                }),
+            )
+        })
         .collect();
     let ours = rows.iter().find(|(subject, _)| *subject == Subject::Ours);
     let ours = ours.map_or(f64::NAN, |(_, row)| row.p50);

@@ -50,8 +50,16 @@ pub struct Case {
 
 impl Case {
     pub fn arguments(&self) -> [String; 3] {
-        let mode = if self.mode == Mode::Burst { "burst" } else { "spaced" };
-        [self.subject.name().to_owned(), mode.to_owned(), self.threads.to_string()]
+        let mode = if self.mode == Mode::Burst {
+            "burst"
+        } else {
+            "spaced"
+        };
+        [
+            self.subject.name().to_owned(),
+            mode.to_owned(),
+            self.threads.to_string(),
+        ]
     }
 
     pub fn parse(arguments: &[String]) -> Option<Case> {
@@ -60,7 +68,11 @@ impl Case {
         };
         Some(Case {
             subject: Subject::ALL.into_iter().find(|known| known.name() == subject)?,
-            mode: if mode == "burst" { Mode::Burst } else { Mode::Spaced },
+            mode: if mode == "burst" {
+                Mode::Burst
+            } else {
+                Mode::Spaced
+            },
             threads: threads.parse().ok()?,
         })
     }
@@ -85,7 +97,13 @@ impl fmt::Display for Row {
         write!(
             f,
             "{} {} {} {} {} {} {}",
-            self.p50, self.p99, self.p999, self.allocations, self.allocated_bytes, self.shipped_bytes, self.kept
+            self.p50,
+            self.p99,
+            self.p999,
+            self.allocations,
+            self.allocated_bytes,
+            self.shipped_bytes,
+            self.kept
         )
     }
 }

@@ -98,7 +98,9 @@ impl Installed {
             }
             Subject::FmtJson => {
                 let writer = arrived.clone();
-                let fmt = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
+                let fmt = tracing_subscriber::fmt::layer()
+                    .json()
+                    .with_writer(move || writer.clone());
                 registry.with(fmt.with_filter(level)).init();
                 Kept::Nothing
             }
@@ -169,6 +171,9 @@ impl Installed {
             }
         }
         let arrived = arrived.unwrap_or_else(|| self.arrived.records.load(Relaxed) as f64);
-        (self.arrived.bytes.load(Relaxed) as f64 / arrived, arrived / logged as f64)
+        (
+            self.arrived.bytes.load(Relaxed) as f64 / arrived,
+            arrived / logged as f64,
+        )
     }
 }
