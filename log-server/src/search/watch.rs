@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log_record::Timestamp;
 
-use super::params::range;
+use super::moment::range;
 use super::{SearchError, Searcher, asked};
 use crate::store::{Direction, Histogram, Search, StoredRecord, TimeRange};
 
