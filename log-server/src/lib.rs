@@ -32,6 +32,7 @@ use alerts::Alerts;
 use broker::Broker;
 use config::{Config, OpenOptions};
 use metrics::Metrics;
+use saved::Saved;
 use search::Searcher;
 use store::Store;
 use tokens::Tokens;
@@ -150,11 +151,14 @@ pub async fn open(
     let address = listener.local_addr()?;
     let alone = Alone::new(&options.file)?;
     let store = Store::open_to_read(&alone.0).with_context(|| options.file.display().to_string())?;
+    // Searches can be given names while the file is looked at; they go with the directory.
+    let (saved, keeper) = Saved::open(&alone.0)?;
     let stop_http = CancellationToken::new();
     let mut http = tokio::spawn(http::serve(
         listener,
         http::AppState {
             searcher: Searcher::new(store.clone()),
+            saved: saved.clone(),
             store,
             data: alone.0.as_path().into(),
             metrics: Arc::new(Metrics::new("", "")),
@@ -173,6 +177,9 @@ pub async fn open(
     stop_http.cancel();
     // What it ends with after being told to stop changes nothing any more.
     let _ = http.await;
+    saved.close().await;
+    // It has nothing to report: what could not be kept was told to who asked.
+    let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
     Ok(())
 }
 

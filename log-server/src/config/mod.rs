@@ -294,12 +294,12 @@ impl Config {
         let listen = options
             .listen
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7080)));
+        let store = storage::kept(&options)?;
         let data = options.data.unwrap_or_else(|| DATA.into());
         let open = options.insecure_no_auth;
         if !listen.ip().is_loopback() && !open && Tokens::of(&data).is_empty() {
             return Err(ConfigError::Exposed(listen));
         }
-        let store = storage::kept(&options)?;
         let redis = match options.redis.as_deref() {
             None | Some("auto" | "") => Redis::Auto,
             Some("private") => Redis::Private,
