@@ -35,14 +35,19 @@ pub(crate) async fn works(url: &str) {
 
 /// A call at this address fails before anything is sent; returns the reason.
 pub(crate) async fn fails(url: &str) -> String {
-    let client = client_at(url, Duration::from_secs(2));
-    match client.call::<i64>("sum", (14, 3)).await {
-        Err(Error::Transport {
-            source,
-            maybe_sent: false,
-        }) => source.to_string(),
-        other => panic!("{url}: {other:?}"),
+    // A busy machine may need longer to find out.
+    for seconds in [2, 10, 60] {
+        let client = client_at(url, Duration::from_secs(seconds));
+        match client.call::<i64>("sum", (14, 3)).await {
+            Err(Error::Transport {
+                source,
+                maybe_sent: false,
+            }) => return source.to_string(),
+            Err(Error::Timeout { sent: false, .. }) => {}
+            other => panic!("{url}: {other:?}"),
+        }
     }
+    panic!("{url}: nobody knows why it fails");
 }
 
 #[tokio::test]
@@ -89,20 +94,17 @@ async fn a_database_is_apart_from_the_others() {
     let third = format!("{}/3", redis.url());
     works(&third).await;
     let _serving = start(server_at(&redis.url())).await;
-    let apart = client_at(&third, Duration::from_millis(500))
-        .call::<i64>("sum", (14, 3))
-        .await;
-    assert!(
-        matches!(
-            apart,
-            Err(Error::Timeout {
-                sent: true,
-                queue_len: Some(1),
-                ..
-            })
-        ),
-        "{apart:?}"
+    let apart = client_at(&third, PATIENCE);
+    apart.notify("sum", (14, 3)).await.unwrap();
+    assert_eq!(
+        client_at(&redis.url(), PATIENCE)
+            .call::<i64>("sum", (14, 3))
+            .await
+            .unwrap(),
+        17
     );
+    let state = apart.queue_state().await.unwrap();
+    assert_eq!((state.len, state.servers), (1, 0));
 }
 
 #[tokio::test]

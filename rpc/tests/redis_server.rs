@@ -89,23 +89,21 @@ impl Redis {
     }
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        self.connection_to(self.url()).await
+        self.connection_to(self.url()).await.unwrap()
     }
 
-    pub(crate) async fn connection_as(&self, password: &str) -> MultiplexedConnection {
-        self.connection_to(format!("redis://:{password}@127.0.0.1:{}", self.port))
-            .await
+    /// None while it does not let anybody in.
+    pub(crate) async fn connection_as(&self, password: &str) -> Option<MultiplexedConnection> {
+        let url = format!("redis://:{password}@127.0.0.1:{}", self.port);
+        self.connection_to(url).await.ok()
     }
 
-    async fn connection_to(&self, url: String) -> MultiplexedConnection {
+    async fn connection_to(&self, url: String) -> redis::RedisResult<MultiplexedConnection> {
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
         let client = redis::Client::open(url).unwrap();
-        client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .unwrap()
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// Runs one command, written as in `redis-cli`, without quoting.

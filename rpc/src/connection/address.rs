@@ -298,6 +298,8 @@ fn listed(hosts: &[Host]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -368,6 +370,28 @@ mod tests {
         refused("redis+sentinel://a,b", "master");
         refused("redis+cluster://a/3", "database");
         refused("redis+cluster://a?sentinel_user=u", "option");
+    }
+
+    proptest! {
+        #[test]
+        fn no_password_is_ever_said(password in "[!-~é登]{6,12}", around in "[a-z:/?#@,]{0,8}") {
+            for url in [
+                format!("redis://u:{password}@h{around}"),
+                format!("redis://{around}{password}"),
+                format!("redis+sentinel://a,b/{around}?sentinel_password={password}"),
+                format!("{around}{password}"),
+            ] {
+                // A host, a path and a user's name are no secrets.
+                match url.parse::<Address>() {
+                    Ok(address) if address.login.password.as_deref() == Some(&password) => {
+                        let shown = format!("{address} {address:?}");
+                        prop_assert!(!shown.contains(&password), "{}", shown);
+                    }
+                    Ok(_) => {}
+                    Err(error) => prop_assert!(!error.to_string().contains(&password), "{}", error),
+                }
+            }
+        }
     }
 
     #[cfg(feature = "tls")]
