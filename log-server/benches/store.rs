@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use log_record::{Batch, Timestamp};
 use log_server::query;
-use log_server::store::{Budget, CountOf, Direction, Histogram, Incoming, Parts, Scan, Search, Store, TimeRange};
+use log_server::store::{
+    Budget, CountOf, Direction, Histogram, Incoming, Parts, Scan, Search, Store, TimeRange,
+};
 
 const BATCH: usize = 1_000;
 const RECORDS: usize = 130_000;
@@ -78,7 +80,9 @@ fn sealed(store: &Store) {
 
 fn store(criterion: &mut Criterion) {
     let batches = batches();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let mut group = criterion.benchmark_group("store");
     group.sample_size(10);
     group.throughput(Throughput::Elements(RECORDS as u64));

@@ -1,3 +1,5 @@
+//! What is packed becomes the JSON that a record is, whatever its values are.
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Mutex;

@@ -133,7 +133,10 @@ fn tally(
     let mut all = Tally::new(most);
     for tally in tallies {
         all.capped |= tally.capped;
-        tally.counts.iter().for_each(|(text, count)| all.add(text, *count));
+        tally
+            .counts
+            .iter()
+            .for_each(|(text, count)| all.add(text, *count));
     }
     Ok((all, done))
 }

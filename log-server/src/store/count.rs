@@ -4,10 +4,10 @@ use log_record::{LogRecord, Source};
 
 use crate::query::{Field, Scratch};
 
+use super::StoreError;
 use super::contents::Contents;
 use super::scan::{self, Scan, Scanned};
 use super::unit::Unit;
-use super::StoreError;
 
 /// What to count.
 #[derive(Debug, Clone, Copy)]
@@ -21,13 +21,7 @@ pub enum CountOf<'a> {
 }
 
 impl CountOf<'_> {
-    fn see(
-        self,
-        record: &LogRecord,
-        source: &Source,
-        scratch: &mut Scratch,
-        see: &mut dyn FnMut(&str, u64),
-    ) {
+    fn see(self, record: &LogRecord, source: &Source, scratch: &mut Scratch, see: &mut dyn FnMut(&str, u64)) {
         match self {
             CountOf::Names => record.fields.iter().for_each(|(name, _)| see(name, 1)),
             CountOf::Levels => see(record.level().as_str(), 1),
@@ -46,29 +40,38 @@ pub(super) fn run<A: Send>(
     new: impl Fn() -> A + Sync,
     see: impl Fn(&mut A, &str, u64) + Sync,
 ) -> Result<(Vec<A>, Scanned), StoreError> {
-    scan::each_unit(contents, scan.range, scan.budget, new, |unit, scratch, accumulator| {
-        let mut see = |text: &str, count: u64| see(accumulator, text, count);
-        match unit {
-            Unit::Block(block) => {
-                let looked_at = block.open_if(scan.filter, |block| {
-                    let rows = block.select(scan.filter, scan.range)?;
-                    block.count(&what, &rows, &mut see)?;
-                    Ok(block.rows() as u64)
-                })?;
-                Ok(looked_at.unwrap_or(0))
-            }
-            Unit::Batch(entry) => {
-                let batch = contents.decode(entry)?;
-                let records = batch.records.iter().filter(|record| scan.range.holds(record.time));
-                let mut looked_at = 0;
-                for record in records {
-                    looked_at += 1;
-                    if scan.filter.matches(record, &batch.source, scratch) {
-                        what.see(record, &batch.source, scratch, &mut see);
-                    }
+    scan::each_unit(
+        contents,
+        scan.range,
+        scan.budget,
+        new,
+        |unit, scratch, accumulator| {
+            let mut see = |text: &str, count: u64| see(accumulator, text, count);
+            match unit {
+                Unit::Block(block) => {
+                    let looked_at = block.open_if(scan.filter, |block| {
+                        let rows = block.select(scan.filter, scan.range)?;
+                        block.count(&what, &rows, &mut see)?;
+                        Ok(block.rows() as u64)
+                    })?;
+                    Ok(looked_at.unwrap_or(0))
                 }
-                Ok(looked_at)
+                Unit::Batch(entry) => {
+                    let batch = contents.decode(entry)?;
+                    let records = batch
+                        .records
+                        .iter()
+                        .filter(|record| scan.range.holds(record.time));
+                    let mut looked_at = 0;
+                    for record in records {
+                        looked_at += 1;
+                        if scan.filter.matches(record, &batch.source, scratch) {
+                            what.see(record, &batch.source, scratch, &mut see);
+                        }
+                    }
+                    Ok(looked_at)
+                }
             }
-        }
-    })
+        },
+    )
 }

@@ -82,7 +82,10 @@ pub(super) fn run(contents: &Contents, histogram: &Histogram<'_>) -> Result<Hist
         },
     )?;
     let mut counts = new();
-    for (sum, count) in counted.iter().flat_map(|counted| counted.iter().flatten().enumerate()) {
+    for (sum, count) in counted
+        .iter()
+        .flat_map(|counted| counted.iter().flatten().enumerate())
+    {
         counts[sum / Level::ALL.len()][sum % Level::ALL.len()] += count;
     }
     let total = counts.iter().flatten().sum();
@@ -126,7 +129,11 @@ impl Counting<'_> {
 
     fn count_batch(&self, batch: &StoredBatch, scratch: &mut Scratch, counts: &mut Counts) -> u64 {
         let mut looked_at = 0;
-        for record in batch.records.iter().filter(|record| self.range.holds(record.time)) {
+        for record in batch
+            .records
+            .iter()
+            .filter(|record| self.range.holds(record.time))
+        {
             looked_at += 1;
             if self.filter.matches(record, &batch.source, scratch) {
                 counts[self.bucket(record.time.as_nanos())][record.level() as usize] += 1;

@@ -13,6 +13,7 @@
 //! `checkpointer` (what goes on beside it), `search`, `scan` and `histogram` (how records are found),
 //! `plain` and `sql` (what SQL sees of them), `check` and `backup` (what one does with the files). `crash` names the places at which tests let a process die.
 
+mod error;
 mod record;
 mod parts;
 mod options;
@@ -57,9 +58,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use backup::{BackupStep, backup};
 pub use check::{CheckStep, Checked, Problem, check};
 pub use count::CountOf;
+pub use error::StoreError;
 pub use histogram::{Bucket, Histogram, Histogrammed};
-pub use parts::Parts;
 pub use options::{BadKeepRule, BadKeepTime, Keep, KeepRule, KeepTime, Options};
+pub use parts::Parts;
 pub use record::{Cursor, RecordId, StoredRecord, TimeRange};
 pub use scan::{Scan, Scanned};
 pub use search::{Budget, Direction, Page, Partial, Search};
@@ -138,47 +140,6 @@ pub enum Appended {
     Stored,
     /// They were already.
     Duplicate,
-}
-
-/// What can go wrong in the store.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// Another server has the directory.
-    #[error("{0} is in use by another log-server")]
-    InUse(String),
-    /// The directory or a file in it cannot be used.
-    #[error("{path}: {why}")]
-    Unusable {
-        /// Which one.
-        path: String,
-        /// What is the matter.
-        why: String,
-    },
-    /// The number of the batch was given before to other content; neither is touched.
-    #[error("batch {no} of boot {boot} was stored before with other content")]
-    Reused {
-        /// The sender's run.
-        boot: String,
-        /// The batch's number.
-        no: u64,
-    },
-    /// Part of what is stored cannot be read; the rest can.
-    #[error("{path}: {why}")]
-    Damaged {
-        /// Which file.
-        path: String,
-        /// What is the matter.
-        why: String,
-    },
-    /// There is no room on disk now; the same batch can be tried again later.
-    #[error("the disk is full")]
-    Full,
-    /// The store has stopped for good, and this is why.
-    #[error("the store has stopped: {0}")]
-    Failed(String),
-    /// The store is being closed.
-    #[error("the store is closed")]
-    Closed,
 }
 
 impl Store {

@@ -46,7 +46,10 @@ pub(super) fn run<A: Send>(
     let look = |unit: &Unit, scratch: &mut Scratch, accumulator: &mut A| match unit {
         Unit::Block(block) => scan.look_into(block, |record, source| see(accumulator, record, source)),
         Unit::Batch(entry) => contents.decode(entry).map(|batch| {
-            let records = batch.records.iter().filter(|record| scan.range.holds(record.time));
+            let records = batch
+                .records
+                .iter()
+                .filter(|record| scan.range.holds(record.time));
             let mut looked_at = 0;
             for record in records {
                 looked_at += 1;
@@ -108,7 +111,16 @@ pub(super) fn each_unit<A: Send>(
     let damaged = damaged.into_inner().then_some(Partial::Damaged);
     let scanned = Scanned {
         scanned: scanned.into_inner(),
-        partial: spent.into_inner().unwrap_or_else(PoisonError::into_inner).or(damaged),
+        partial: spent
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .or(damaged),
     };
-    Ok((accumulators.into_iter().map(|(_, accumulator)| accumulator).collect(), scanned))
+    Ok((
+        accumulators
+            .into_iter()
+            .map(|(_, accumulator)| accumulator)
+            .collect(),
+        scanned,
+    ))
 }

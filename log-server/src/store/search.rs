@@ -193,7 +193,9 @@ pub(super) fn run(contents: &Contents, search: &Search<'_>) -> Result<Page, Stor
         damaged: AtomicBool::new(damaged),
         spent: Mutex::new(None),
     };
-    let (end, _) = visit(&units, Scratch::default, |unit, scratch| running.visit(unit, scratch))?;
+    let (end, _) = visit(&units, Scratch::default, |unit, scratch| {
+        running.visit(unit, scratch)
+    })?;
     Ok(running.page(units.get(end)))
 }
 
@@ -208,7 +210,10 @@ impl Running<'_> {
         if front < self.after
             && let Some(partial) = self.search.budget.spent()
         {
-            self.spent.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(partial);
+            self.spent
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(partial);
             return Ok(false);
         }
         let read = match unit {
@@ -226,7 +231,10 @@ impl Running<'_> {
         let mut scanned = 0;
         for (index, record) in batch.records.iter().enumerate() {
             let id = batch.record_id(index);
-            let rank = self.search.direction.rank(Cursor { time: record.time, id });
+            let rank = self.search.direction.rank(Cursor {
+                time: record.time,
+                id,
+            });
             if !self.search.range.holds(record.time)
                 || rank >= self.after
                 || self.found().limit().is_some_and(|limit| rank < limit)
@@ -286,7 +294,11 @@ impl Running<'_> {
             };
             first.truncate(wanted);
         }
-        let mut first: Vec<usize> = first.into_iter().map(|(_, row)| row).filter(|row| rank(*row) >= limit).collect();
+        let mut first: Vec<usize> = first
+            .into_iter()
+            .map(|(_, row)| row)
+            .filter(|row| rank(*row) >= limit)
+            .collect();
         first.sort_unstable();
         Ok(first)
     }

@@ -53,7 +53,9 @@ pub(super) fn visit<U: Sync, A: Send>(
                 .collect();
             let mut outcome = work(usize::MAX);
             for helper in helpers {
-                let helped = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                let helped = helper
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 outcome = outcome.and(helped);
             }
             outcome

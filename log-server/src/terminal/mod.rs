@@ -19,9 +19,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
-pub use completions::completions;
 pub use backup::backup;
 pub use check::check;
+pub use completions::completions;
 pub use export::export;
 pub use query::query;
 pub use sql::sql;

@@ -68,9 +68,13 @@ pub(super) fn run(
             parts: parts(pipeline),
             budget,
         };
-        let (threads, done) = store.fold(&scan, || Groups::new(table), |groups, record, source| {
-            groups.add(record, source);
-        })?;
+        let (threads, done) = store.fold(
+            &scan,
+            || Groups::new(table),
+            |groups, record, source| {
+                groups.add(record, source);
+            },
+        )?;
         let mut groups = Groups::new(table);
         threads.into_iter().for_each(|thread| groups.merge(thread));
         let grouped = groups.rows();

@@ -6,10 +6,10 @@ use log_record::{Level, Source, Value};
 
 use super::bytes::{Damaged, damaged};
 use super::head::{Owner, Type};
+use super::probe::probe;
 use super::read::{Block, Numbers, field_column};
 use super::records::ROWS_AT_ONCE;
 use super::rows::Rows;
-use super::select::probe;
 use super::{MESSAGE, SPAN_ID, THREAD, TRACE_ID, head::label};
 use crate::query::{Field, Name, Scratch, strip_name};
 use crate::store::{CountOf, Parts};
@@ -54,9 +54,18 @@ impl Block<'_> {
         rows.iter().for_each(|row| of_shape[codes[row] as usize] += 1);
         let mut of_field = vec![0; self.head.fields.len()];
         for (shape, count) in self.head.shapes.iter().zip(of_shape) {
-            shape.fields.iter().for_each(|field| of_field[*field as usize] += count);
+            shape
+                .fields
+                .iter()
+                .for_each(|field| of_field[*field as usize] += count);
         }
-        for (field, count) in self.head.fields.iter().zip(of_field).filter(|(_, count)| *count > 0) {
+        for (field, count) in self
+            .head
+            .fields
+            .iter()
+            .zip(of_field)
+            .filter(|(_, count)| *count > 0)
+        {
             see(field.name, count);
         }
         Ok(())
@@ -73,16 +82,25 @@ impl Block<'_> {
             Field::Thread => self.count_label(THREAD, Some(label::THREAD), rows, see),
             Field::TraceId => self.count_label(TRACE_ID, Some(label::TRACE_ID), rows, see),
             Field::SpanId => self.count_label(SPAN_ID, Some(label::SPAN_ID), rows, see),
-            Field::Service | Field::Instance | Field::Host | Field::Version | Field::Boot | Field::Attr(_) => {
+            Field::Service
+            | Field::Instance
+            | Field::Host
+            | Field::Version
+            | Field::Boot
+            | Field::Attr(_) => {
                 self.count_sources(field, rows, see);
                 Ok(())
             }
-            Field::Target | Field::File | Field::Line | Field::CallSite => self.count_callsites(field, rows, see),
+            Field::Target | Field::File | Field::Line | Field::CallSite => {
+                self.count_callsites(field, rows, see)
+            }
             Field::Own(name) if self.is_column(name) => self.count_own(name, rows, see),
             Field::Own(_) | Field::Span(_) | Field::Spans | Field::Seq | Field::Flags => {
                 let parts = Parts::Of(vec![field.clone()]);
                 self.one_by_one(&parts, rows, &mut |stored, scratch| {
-                    field.each_value(&stored.record, &stored.source, scratch, &mut |value| see(value, 1));
+                    field.each_value(&stored.record, &stored.source, scratch, &mut |value| {
+                        see(value, 1)
+                    });
                 })
             }
         }
@@ -133,7 +151,11 @@ impl Block<'_> {
             Numbers::Ints(column) => (column.all()?, Value::Int),
             Numbers::UInts(column) => (column.all()?, |value| Value::UInt(value as u64)),
             Numbers::Floats(column) => {
-                let bits = column.all()?.into_iter().map(|value| value.to_bits() as i64).collect();
+                let bits = column
+                    .all()?
+                    .into_iter()
+                    .map(|value| value.to_bits() as i64)
+                    .collect();
                 (bits, |value| Value::Float(f64::from_bits(value as u64)))
             }
         };
@@ -141,7 +163,9 @@ impl Block<'_> {
             return Err(damaged("a column has other values than its rows"));
         }
         let mut counts = Counts::default();
-        values.iter().for_each(|index| *counts.entry(all[index]).or_default() += 1);
+        values
+            .iter()
+            .for_each(|index| *counts.entry(all[index]).or_default() += 1);
         let mut scratch = String::new();
         for (bits, count) in counts {
             value(bits).with_text(&mut scratch, |text| see(text, count));
@@ -179,7 +203,13 @@ impl Block<'_> {
             counts[run.source] += found.count() as u64;
         }
         let (probe, mut scratch) = (probe(), Scratch::default());
-        for (source, count) in self.head.sources.iter().zip(counts).filter(|(_, count)| *count > 0) {
+        for (source, count) in self
+            .head
+            .sources
+            .iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+        {
             field.each_value(&probe, source, &mut scratch, &mut |value| see(value, count));
         }
     }
@@ -194,9 +224,17 @@ impl Block<'_> {
         let codes = self.callsite_codes()?;
         rows.iter().for_each(|row| counts[codes[row] as usize] += 1);
         let (mut probe, mut scratch) = (probe(), Scratch::default());
-        for (callsite, count) in self.head.callsites.iter().zip(counts).filter(|(_, count)| *count > 0) {
+        for (callsite, count) in self
+            .head
+            .callsites
+            .iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+        {
             probe.callsite = callsite.clone();
-            field.each_value(&probe, &Source::default(), &mut scratch, &mut |value| see(value, count));
+            field.each_value(&probe, &Source::default(), &mut scratch, &mut |value| {
+                see(value, count)
+            });
         }
         Ok(())
     }
@@ -210,7 +248,9 @@ impl Block<'_> {
         let rows: Vec<usize> = rows.iter().collect();
         let mut scratch = Scratch::default();
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            self.records(rows, parts)?.iter().for_each(|stored| see(stored, &mut scratch));
+            self.records(rows, parts)?
+                .iter()
+                .for_each(|stored| see(stored, &mut scratch));
         }
         Ok(())
     }

@@ -62,7 +62,9 @@ impl Terms {
     /// Adds the terms of a text, be it whole or a template.
     pub(super) fn add_text(&mut self, text: &[u8]) {
         // What is not UTF-8 cannot be: texts and templates are cut at characters.
-        let Ok(text) = std::str::from_utf8(text) else { return };
+        let Ok(text) = std::str::from_utf8(text) else {
+            return;
+        };
         let mut folded = std::mem::take(&mut self.folded);
         let shown = fold(text, &mut folded);
         each_piece(shown, |piece| match piece {
@@ -189,7 +191,10 @@ pub(super) fn put(out: &mut Vec<u8>, columns: &[(Terms, usize)], all: bool) {
 /// Where a key's block is, and its bit in each of the block's words.
 fn place(key: u64, blocks: usize) -> (usize, [u32; 8]) {
     let block = ((key >> 32) * blocks as u64) >> 32;
-    (block as usize * BLOCK, SALT.map(|salt| 1 << ((key as u32).wrapping_mul(salt) >> 27)))
+    (
+        block as usize * BLOCK,
+        SALT.map(|salt| 1 << ((key as u32).wrapping_mul(salt) >> 27)),
+    )
 }
 
 /// A block's filter.

@@ -12,7 +12,8 @@ const BITS: u8 = 255;
 const EXACT: f64 = 9e15;
 
 pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) {
-    let decimals = (0..POWERS.len()).find(|decimals| values.iter().all(|value| is_decimal(*value, *decimals)));
+    let decimals =
+        (0..POWERS.len()).find(|decimals| values.iter().all(|value| is_decimal(*value, *decimals)));
     let integers: Vec<i64> = match decimals {
         Some(decimals) => {
             out.push(decimals as u8);
@@ -31,9 +32,7 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[f64]) {
 
 fn is_decimal(value: f64, decimals: usize) -> bool {
     let scaled = (value * POWERS[decimals]).round();
-    scaled.abs() < EXACT
-        && scaled / POWERS[decimals] == value
-        && !(scaled == 0.0 && value.is_sign_negative())
+    scaled.abs() < EXACT && scaled / POWERS[decimals] == value && !(scaled == 0.0 && value.is_sign_negative())
 }
 
 /// A column of fractions.

@@ -259,7 +259,11 @@ fn read_callsite(reader: &mut Reader<'_>) -> Result<CallSite, Damaged> {
         level: *Level::ALL
             .get(usize::from(reader.byte()?))
             .ok_or(damaged("a level is not known"))?,
-        kind: if reader.byte()? == 0 { Kind::Event } else { Kind::Span },
+        kind: if reader.byte()? == 0 {
+            Kind::Event
+        } else {
+            Kind::Span
+        },
     })
 }
 

@@ -38,7 +38,10 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[i64]) {
 }
 
 pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32]) {
-    put(out, &codes.iter().map(|code| i64::from(*code)).collect::<Vec<_>>());
+    put(
+        out,
+        &codes.iter().map(|code| i64::from(*code)).collect::<Vec<_>>(),
+    );
 }
 
 /// Each value less the one before it; the first of a chunk is 0.
@@ -144,9 +147,7 @@ impl<'a> Integers<'a> {
         }
         let chunks = length.div_ceil(CHUNK);
         if integers.differences {
-            integers.firsts = (0..chunks)
-                .map(|_| reader.signed())
-                .collect::<Result<_, _>>()?;
+            integers.firsts = (0..chunks).map(|_| reader.signed()).collect::<Result<_, _>>()?;
         }
         if chunks == 1 {
             integers.chunks = vec![*reader];

@@ -3,7 +3,9 @@
 //! The format, with the reason for every choice, is described in `store/FORMAT.md`. Knows nothing of SQLite: columns
 //! come and go as bytes with a number.
 //!
-//! Reading order: `bytes`, `integers`, `floats`, `text` (how columns are written), `filter` (what a block may contain).
+//! Reading order: `bytes`, `integers`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
+//! contain), `head` (what rows share), `seal` (from batches to columns), `read` (an open block), `prune`, `select` and
+//! `fields` (which rows a filter finds), `records` and `count` (what is made of rows).
 
 mod bytes;
 mod rows;
@@ -17,7 +19,10 @@ mod head;
 mod packed;
 mod seal;
 mod read;
+mod prune;
+mod probe;
 mod select;
+mod fields;
 mod records;
 mod count;
 #[cfg(test)]
@@ -30,10 +35,10 @@ use log_record::{Level, Timestamp};
 use super::StoreError;
 pub(in crate::store) use bytes::Damaged;
 pub(in crate::store) use loaded::Loaded;
+pub(in crate::store) use prune::may_match;
 pub(in crate::store) use read::Block;
 pub(in crate::store) use records::{ROWS_AT_ONCE, unseal};
 pub(in crate::store) use rows::Rows;
-pub(in crate::store) use select::may_match;
 pub(in crate::store) use seal::seal;
 
 /// Records in a block at most.

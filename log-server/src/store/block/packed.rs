@@ -10,13 +10,18 @@ use super::bytes::{Damaged, damaged};
 type Pairs<'j> = Vec<(String, &'j RawValue)>;
 
 pub(super) fn write(record: &LogRecord) -> String {
-    let spans: Vec<_> = record.spans.iter().map(|span| (&span.name, &span.fields)).collect();
+    let spans: Vec<_> = record
+        .spans
+        .iter()
+        .map(|span| (&span.name, &span.fields))
+        .collect();
     serde_json::to_string(&(&record.fields, spans)).expect("values serialise without I/O or failing keys")
 }
 
 pub(super) fn read(json: &str) -> Result<(Fields, Vec<Span>), Damaged> {
     const BROKEN: Damaged = damaged("a packed record cannot be read");
-    let (own, spans): (Pairs<'_>, Vec<(String, Pairs<'_>)>) = serde_json::from_str(json).map_err(|_| BROKEN)?;
+    let (own, spans): (Pairs<'_>, Vec<(String, Pairs<'_>)>) =
+        serde_json::from_str(json).map_err(|_| BROKEN)?;
     let fields = |pairs: Pairs<'_>| {
         pairs
             .into_iter()
@@ -26,7 +31,12 @@ pub(super) fn read(json: &str) -> Result<(Fields, Vec<Span>), Damaged> {
     };
     let spans = spans
         .into_iter()
-        .map(|(name, pairs)| Ok(Span { name, fields: fields(pairs)? }))
+        .map(|(name, pairs)| {
+            Ok(Span {
+                name,
+                fields: fields(pairs)?,
+            })
+        })
         .collect::<Result<_, Damaged>>()?;
     Ok((fields(own)?, spans))
 }

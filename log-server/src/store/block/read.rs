@@ -244,7 +244,10 @@ impl<'a> Block<'a> {
     /// The row of a record, if the block has it.
     pub(in crate::store) fn row_of(&self, id: RecordId) -> Option<usize> {
         let asked = (id.batch(), id.place());
-        let after = self.head.runs.partition_point(|run| (run.batch, run.place) <= asked);
+        let after = self
+            .head
+            .runs
+            .partition_point(|run| (run.batch, run.place) <= asked);
         let run = self.head.runs.get(after.checked_sub(1)?)?;
         let offset = id.place() - run.place.min(id.place());
         (run.batch == id.batch() && offset < run.rows).then(|| run.start + offset)
@@ -254,13 +257,21 @@ impl<'a> Block<'a> {
     pub(in crate::store) fn identity(&self, row: usize) -> (RecordId, &Arc<Source>) {
         let index = self.head.runs.partition_point(|run| run.start + run.rows <= row);
         let run = &self.head.runs[index];
-        (RecordId::new(run.batch, run.place + row - run.start), &self.head.sources[run.source])
+        (
+            RecordId::new(run.batch, run.place + row - run.start),
+            &self.head.sources[run.source],
+        )
     }
 
     /// The level of each row.
     pub(in crate::store) fn levels(&mut self) -> Result<impl Fn(usize) -> usize, Damaged> {
         self.callsite_codes()?;
-        let levels: Vec<usize> = self.head.callsites.iter().map(|callsite| callsite.level as usize).collect();
+        let levels: Vec<usize> = self
+            .head
+            .callsites
+            .iter()
+            .map(|callsite| callsite.level as usize)
+            .collect();
         let codes = self.callsites.as_deref().expect("it was read above");
         Ok(move |row: usize| levels[codes[row] as usize])
     }

@@ -4,8 +4,8 @@ use log_record::{Flags, LogRecord, Span, Timestamp, Value};
 
 use super::bytes::{Damaged, damaged};
 use super::head::{Owner, Shape, Type, label};
+use super::probe::{named_span, probe};
 use super::read::{Block, Numbers, field_column};
-use super::select::{named_span, probe};
 use super::{Columns, Loaded, MESSAGE, SPAN_ID, Summary, THREAD, TRACE_ID, packed};
 use crate::store::{Parts, StoredBatch, StoredRecord};
 
@@ -36,8 +36,12 @@ impl Block<'_> {
         }
         let mut records = self.bare(rows, parts)?;
         if parts.has_message() {
-            self.texts(MESSAGE)?
-                .each(rows, at(rows, |index, text| records[index].record.message = text.to_owned()))?;
+            self.texts(MESSAGE)?.each(
+                rows,
+                at(rows, |index, text| {
+                    records[index].record.message = text.to_owned()
+                }),
+            )?;
         }
         let before = self.rows_before(rows)?;
         for (column, bit, wanted) in [
@@ -102,8 +106,16 @@ impl Block<'_> {
                     time: Timestamp::from_nanos(times.at(*row)?),
                     callsite: self.head.callsites[callsite].clone(),
                     flags: Flags::from_bits(shape.flags),
-                    fields: if parts.has_fields() { self.named(&shape.fields) } else { Vec::new() },
-                    spans: if parts.has_spans() { self.spans(shape) } else { Vec::new() },
+                    fields: if parts.has_fields() {
+                        self.named(&shape.fields)
+                    } else {
+                        Vec::new()
+                    },
+                    spans: if parts.has_spans() {
+                        self.spans(shape)
+                    } else {
+                        Vec::new()
+                    },
                     ..probe_of(&self.head.callsites[callsite])
                 };
                 Ok(StoredRecord { id, source, record })
@@ -163,7 +175,11 @@ impl Block<'_> {
                     }
                 }
                 Spot::Span(span, field) => {
-                    if let Some((_, place)) = record.spans.get_mut(span).and_then(|span| span.fields.get_mut(field)) {
+                    if let Some((_, place)) = record
+                        .spans
+                        .get_mut(span)
+                        .and_then(|span| span.fields.get_mut(field))
+                    {
                         *place = value;
                     }
                 }
@@ -171,9 +187,10 @@ impl Block<'_> {
             }
         };
         match self.head.fields[field].type_ {
-            Type::Text => self
-                .texts(field_column(field))?
-                .each(&indexes, at(&indexes, |index, text| put(index, Value::Text(text.to_owned())))),
+            Type::Text => self.texts(field_column(field))?.each(
+                &indexes,
+                at(&indexes, |index, text| put(index, Value::Text(text.to_owned()))),
+            ),
             Type::Json if self.head.fields[field].owner == Owner::Packed => {
                 let mut unreadable = Ok(());
                 let texts = self.texts(field_column(field))?;
@@ -217,7 +234,9 @@ impl Block<'_> {
             return if has { vec![Spot::Packed] } else { Vec::new() };
         }
         let own = shape.fields.iter().enumerate();
-        let own = own.filter(|(_, known)| **known == field).map(|(index, _)| Spot::Field(index));
+        let own = own
+            .filter(|(_, known)| **known == field)
+            .map(|(index, _)| Spot::Field(index));
         let spans = shape.spans.iter().enumerate().flat_map(|(span, (_, fields))| {
             let fields = fields.iter().enumerate().filter(|(_, known)| **known == field);
             fields.map(move |(index, _)| Spot::Span(span, index))
@@ -252,14 +271,22 @@ impl Block<'_> {
         before: Option<&[Vec<u32>]>,
     ) -> Result<Vec<usize>, Damaged> {
         if let Some(before) = before {
-            let having: Vec<(usize, usize)> = per_shape.iter().copied().enumerate().filter(|(_, n)| *n > 0).collect();
+            let having: Vec<(usize, usize)> = per_shape
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(_, n)| *n > 0)
+                .collect();
             let sum = |counts: &Vec<u32>| having.iter().map(|(shape, n)| counts[*shape] as usize * n).sum();
             return Ok(before.iter().map(sum).collect());
         }
         let codes = self.shape_codes()?;
         let (mut from, mut start) = (0, 0);
         let walk = |row: &usize| {
-            start += codes[from..*row].iter().map(|code| per_shape[*code as usize]).sum::<usize>();
+            start += codes[from..*row]
+                .iter()
+                .map(|code| per_shape[*code as usize])
+                .sum::<usize>();
             from = *row;
             start
         };
@@ -295,7 +322,11 @@ pub(in crate::store) fn unseal(
             id: run.batch,
             source: block.head.sources[run.source].clone(),
             first: run.place,
-            records: records.by_ref().take(run.rows).map(|stored| stored.record).collect(),
+            records: records
+                .by_ref()
+                .take(run.rows)
+                .map(|stored| stored.record)
+                .collect(),
         })
         .collect())
 }
@@ -316,7 +347,9 @@ impl Numbers<'_> {
 fn at(indexes: &[usize], mut see: impl FnMut(usize, &str)) -> impl FnMut(usize, &str) {
     // Distinct texts are not shown in order of rows.
     move |index, text| {
-        let place = indexes.binary_search(&index).expect("only what is asked is shown");
+        let place = indexes
+            .binary_search(&index)
+            .expect("only what is asked is shown");
         see(place, text);
     }
 }

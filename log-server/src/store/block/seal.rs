@@ -8,7 +8,10 @@ use log_record::{CallSite, Fields, Level, LogRecord, Source, Span, Timestamp, Va
 use super::bytes::seal_column;
 use super::filter::{self, Terms};
 use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
-use super::{CALLSITE, FIELDS, FILTER, HEAD, MESSAGE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD, TIME, TRACE_ID};
+use super::{
+    CALLSITE, FIELDS, FILTER, HEAD, MESSAGE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD, TIME,
+    TRACE_ID,
+};
 use super::{floats, integers, packed, texts};
 use crate::store::StoredBatch;
 

@@ -40,7 +40,14 @@ fn batches() -> impl Strategy<Value = Vec<Arc<StoredBatch>>> {
     let records = proptest::collection::vec(record, 0..40);
     let batch = (records, random::source()).prop_map(|(records, source)| (records, Arc::new(source)));
     proptest::collection::vec(batch, 1..5).prop_map(|batches| {
-        let batch = |(id, (records, source))| Arc::new(StoredBatch { id, source, first: 0, records });
+        let batch = |(id, (records, source))| {
+            Arc::new(StoredBatch {
+                id,
+                source,
+                first: 0,
+                records,
+            })
+        };
         (3..).step_by(2).zip(batches).map(batch).collect()
     })
 }
@@ -141,14 +148,28 @@ proptest! {
 fn words_that_are_nowhere_cost_one_small_column() {
     let record = |n: usize| LogRecord {
         message: format!("request {n} of user u{} completed in {n} ms", n % 50),
-        ..select::probe()
+        ..probe::probe()
     };
-    let batch = StoredBatch { id: 1, source: Arc::default(), first: 0, records: (0..5_000).map(record).collect() };
+    let batch = StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records: (0..5_000).map(record).collect(),
+    };
     let sealed = seal(&[Arc::new(batch)]);
     let memory = Memory::of(&sealed);
     let loaded = Loaded::new(&memory);
-    let may = |query: &str| may_match(&sealed.summary, &loaded, &crate::query::parse(query).unwrap().filter).unwrap();
-    assert!(!may("zebrafinch") && !may("service:payment") && !may("level:error") && !may("message:/failed \\d/"));
+    let may = |query: &str| {
+        may_match(
+            &sealed.summary,
+            &loaded,
+            &crate::query::parse(query).unwrap().filter,
+        )
+        .unwrap()
+    };
+    assert!(
+        !may("zebrafinch") && !may("service:payment") && !may("level:error") && !may("message:/failed \\d/")
+    );
     assert!(may("completed") && may("-zebrafinch") && may("42") && may("level:info"));
     assert!(memory.columns[&FILTER].len() < 2_000);
 }
@@ -156,11 +177,18 @@ fn words_that_are_nowhere_cost_one_small_column() {
 #[test]
 fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
     let record = |n: usize| LogRecord {
-        fields: (0..3).map(|m| (format!("name{n}x{m}"), log_record::Value::Int(m))).collect(),
-        ..select::probe()
+        fields: (0..3)
+            .map(|m| (format!("name{n}x{m}"), log_record::Value::Int(m)))
+            .collect(),
+        ..probe::probe()
     };
     let records: Vec<LogRecord> = (0..3_000).map(record).collect();
-    let batch = Arc::new(StoredBatch { id: 1, source: Arc::default(), first: 0, records });
+    let batch = Arc::new(StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records,
+    });
     let sealed = seal(&[batch.clone()]);
     assert!(sealed.columns.len() < 4_100, "{}", sealed.columns.len());
     let memory = Memory::of(&sealed);
@@ -169,6 +197,11 @@ fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
     let rows: Vec<usize> = (0..3_000).collect();
     let back = block.records(&rows, &Parts::All).unwrap();
     assert!(back.iter().map(|stored| &stored.record).eq(&batch.records));
-    let found = block.select(&crate::query::parse("name2900x2:2").unwrap().filter, TimeRange::ALL).unwrap();
+    let found = block
+        .select(
+            &crate::query::parse("name2900x2:2").unwrap().filter,
+            TimeRange::ALL,
+        )
+        .unwrap();
     assert_eq!(found.iter().collect::<Vec<_>>(), [2_900]);
 }

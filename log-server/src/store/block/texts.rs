@@ -145,7 +145,9 @@ impl<'a> Texts<'a> {
         }
         let mut counts = vec![0; self.texts.length()];
         let codes = self.codes()?;
-        indexes.iter().for_each(|index| counts[codes[index] as usize] += 1);
+        indexes
+            .iter()
+            .for_each(|index| counts[codes[index] as usize] += 1);
         let seen: Vec<usize> = (0..counts.len()).filter(|code| counts[*code] > 0).collect();
         self.texts.each(seen, |code, text| see(text, counts[code]))
     }
@@ -178,6 +180,8 @@ impl<'a> Texts<'a> {
             return Ok(Rows::none(self.length()));
         }
         let codes = self.codes()?;
-        Ok(Rows::where_true(codes.len(), |row| found.holds(codes[row] as usize)))
+        Ok(Rows::where_true(codes.len(), |row| {
+            found.holds(codes[row] as usize)
+        }))
     }
 }

@@ -1,9 +1,9 @@
 //! Writing texts by template. The format is in [`Text`](super::Text).
 
 use super::super::bytes::{put_bytes, put_number, put_section};
+use super::super::filter::Terms;
 use super::super::integers;
 use super::template::{self, END, Slot};
-use super::super::filter::Terms;
 
 /// From so many rows on, each slot of a template is a column of its own; below that, what belongs to one value stands
 /// together with everything else that is rare.
@@ -57,7 +57,9 @@ impl<'t> TextWriter<'t> {
     fn add(&mut self, text: &'t str, key: &mut Vec<u8>, slots: &mut Slots) {
         key.clear();
         slots.clear();
-        let TextWriter { known_words, words, .. } = self;
+        let TextWriter {
+            known_words, words, ..
+        } = self;
         template::cut(text, key, |slot| match slot {
             Slot::Int(number) => slots.ints.push(number),
             Slot::Hex(digits) => slots.add_hex(digits),
@@ -144,7 +146,10 @@ impl<'t> TextWriter<'t> {
             let rows = template.rows as usize;
             let ints = template.ints.len() / rows;
             if template.rows < COLUMN_LEAST {
-                template.ints.iter().for_each(|int| put_number(&mut rare, *int as u64));
+                template
+                    .ints
+                    .iter()
+                    .for_each(|int| put_number(&mut rare, *int as u64));
             } else {
                 for slot in 0..ints {
                     let start = columns.len();
@@ -197,7 +202,13 @@ impl Slots {
     /// Two digits a byte; the last of an odd number has a byte to itself.
     fn add_hex(&mut self, digits: &[u8]) {
         self.hex_lengths.push(digits.len() as u8);
-        let value = |digit: &u8| if *digit <= b'9' { digit - b'0' } else { digit - b'a' + 10 };
+        let value = |digit: &u8| {
+            if *digit <= b'9' {
+                digit - b'0'
+            } else {
+                digit - b'a' + 10
+            }
+        };
         self.hex.extend(
             digits
                 .chunks(2)

@@ -1,16 +1,14 @@
 //! Searching texts without putting them together.
 //!
-//! A needle that lies in the template alone is found once for all texts of the template. Otherwise it lies over slots,
-//! and because a slot is a maximal run of letters and digits, there is only one way to lay it over a given slot: each
-//! of its runs is the end of a slot (the first), a whole slot, the beginning of one (the last), or somewhere inside one
-//! (a needle that is one run). What a slot must then be is checked on the slots' columns.
+//! A needle that lies in the template alone is found once for all texts of the template. Otherwise it lies over slots
+//! (see `laying`), and what a slot must then be is checked on the slots' columns.
 
 use memchr::memmem::Finder;
 
 use super::super::bytes::Damaged;
 use super::super::rows::Rows;
 use super::body::Body;
-use super::template::is_run;
+use super::laying::{Demand, Place, find_slots, runs, ways};
 use super::{END, Folded, HEX, INT, Template, Text, WHOLE, WORD, Words};
 use crate::query::fold;
 
@@ -39,7 +37,10 @@ impl Folded {
     }
 
     fn piece(&self, index: usize) -> (usize, usize) {
-        (index.checked_sub(1).map_or(0, |before| self.ends[before] + 1), self.ends[index])
+        (
+            index.checked_sub(1).map_or(0, |before| self.ends[before] + 1),
+            self.ends[index],
+        )
     }
 
     /// Shows each occurrence of `needle`, the first in each piece only if that is enough: piece, and where.
@@ -53,25 +54,6 @@ impl Folded {
             from = if once { self.ends[piece] + 1 } else { at + 1 };
         }
     }
-}
-
-/// Where in a slot a piece of the needle must stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Equal,
-    Start,
-    End,
-    Inside,
-}
-
-/// What one slot must be.
-#[derive(Clone, Copy)]
-struct Demand<'n> {
-    marker: u8,
-    /// Which slot among those of its kind.
-    slot: usize,
-    place: Place,
-    piece: &'n str,
 }
 
 /// Which texts of a template match.
@@ -137,7 +119,12 @@ impl Text<'_> {
     }
 
     fn folded(&mut self) -> &Folded {
-        let Text { folded, arena, templates, .. } = self;
+        let Text {
+            folded,
+            arena,
+            templates,
+            ..
+        } = self;
         folded.get_or_insert_with(|| {
             let ends: Vec<usize> = templates.iter().map(|template| template.end).collect();
             Folded::new(arena, &ends)
@@ -170,7 +157,11 @@ impl Text<'_> {
             folded.find(&needle[start..end], true, |_, _| may = true);
         }
         // A text that is kept whole may hold what is no run.
-        Ok(may || self.templates.iter().any(|template| self.arena.as_bytes()[template.start] == WHOLE))
+        Ok(may
+            || self
+                .templates
+                .iter()
+                .any(|template| self.arena.as_bytes()[template.start] == WHOLE))
     }
 
     fn over_slots<'n>(&mut self, needle: &'n str, matches: &mut [Match<'n>], known: &mut KnownWords<'n>) {
@@ -188,7 +179,10 @@ impl Text<'_> {
             let text = &templates.text.as_bytes()[start..end];
             find_slots(text, &mut slots);
             let mut ways = ways(needle, text, &slots);
-            ways.retain(|way| way.iter().all(|demand| may_be_met(demand, &template.hex, words, known)));
+            ways.retain(|way| {
+                way.iter()
+                    .all(|demand| may_be_met(demand, &template.hex, words, known))
+            });
             if !ways.is_empty() {
                 *state = Match::Where(ways);
             }
@@ -203,11 +197,19 @@ impl Text<'_> {
         self.read_codes()?;
         if !matches.iter().any(|state| matches!(state, Match::Where(_))) {
             let codes = self.read_codes()?;
-            let every: Vec<bool> = matches.iter().map(|state| matches!(state, Match::Every)).collect();
+            let every: Vec<bool> = matches
+                .iter()
+                .map(|state| matches!(state, Match::Every))
+                .collect();
             return Ok(Rows::where_true(codes.len(), |row| every[codes[row] as usize]));
         }
         self.read_body()?;
-        let Text { templates, body, codes, .. } = self;
+        let Text {
+            templates,
+            body,
+            codes,
+            ..
+        } = self;
         let (Some(body), super::Codes::Read(codes)) = (body, codes) else {
             unreachable!("both were read above");
         };
@@ -227,110 +229,6 @@ impl Text<'_> {
             met[code].as_ref().is_none_or(|met| met.holds(seen[code] - 1))
         }))
     }
-}
-
-/// The maximal runs of letters and digits of a needle: start and end.
-fn runs(needle: &str) -> impl Iterator<Item = (usize, usize)> {
-    let bytes = needle.as_bytes();
-    let starts = (0..bytes.len()).filter(|at| is_run(bytes[*at]) && (*at == 0 || !is_run(bytes[at - 1])));
-    starts.map(|start| (start, run_end(bytes, start)))
-}
-
-fn run_end(bytes: &[u8], start: usize) -> usize {
-    start + bytes[start..].iter().take_while(|byte| is_run(**byte)).count()
-}
-
-/// A slot in a template: where its marker is, the marker, and which of its kind it is.
-type SlotAt = (usize, u8, usize);
-
-fn find_slots(template: &[u8], slots: &mut Vec<SlotAt>) {
-    slots.clear();
-    let mut counts = [0; 3];
-    for (at, byte) in template.iter().enumerate() {
-        let kind = match *byte {
-            INT => 0,
-            HEX => 1,
-            WORD | WHOLE => 2,
-            _ => continue,
-        };
-        slots.push((at, *byte, counts[kind]));
-        counts[kind] += 1;
-    }
-}
-
-/// The ways to lay the needle over the template so that it touches a slot.
-fn ways<'n>(needle: &'n str, template: &[u8], slots: &[SlotAt]) -> Vec<Vec<Demand<'n>>> {
-    let demand = |slot: SlotAt, place, piece| Demand {
-        marker: slot.1,
-        slot: slot.2,
-        place,
-        piece,
-    };
-    let mut ways = Vec::new();
-    for (index, slot) in slots.iter().enumerate() {
-        if slot.1 == WHOLE {
-            return vec![vec![demand(*slot, Place::Inside, needle)]];
-        }
-        for (start, end) in runs(needle) {
-            if start > 0 {
-                if template[..slot.0].ends_with(&needle.as_bytes()[..start]) {
-                    let mut way = Vec::new();
-                    if follow(needle, start, template, &slots[index..], &mut way) {
-                        ways.push(way);
-                    }
-                }
-            } else if end == needle.len() {
-                ways.push(vec![demand(*slot, Place::Inside, needle)]);
-            } else {
-                let mut way = vec![demand(*slot, Place::End, &needle[..end])];
-                if follow_literal(needle, end, template, &slots[index..], &mut way) {
-                    ways.push(way);
-                }
-            }
-        }
-    }
-    ways
-}
-
-/// Lays `needle[at..]`, which begins with a run, over the first of `slots` and what is behind it.
-fn follow<'n>(
-    needle: &'n str,
-    at: usize,
-    template: &[u8],
-    slots: &[SlotAt],
-    way: &mut Vec<Demand<'n>>,
-) -> bool {
-    let end = run_end(needle.as_bytes(), at);
-    let last = end == needle.len();
-    way.push(Demand {
-        marker: slots[0].1,
-        slot: slots[0].2,
-        place: if last { Place::Start } else { Place::Equal },
-        piece: &needle[at..end],
-    });
-    last || follow_literal(needle, end, template, slots, way)
-}
-
-/// Lays `needle[at..]`, which does not begin with a run, over what is behind the first of `slots`.
-fn follow_literal<'n>(
-    needle: &'n str,
-    at: usize,
-    template: &[u8],
-    slots: &[SlotAt],
-    way: &mut Vec<Demand<'n>>,
-) -> bool {
-    let next = slots.get(1).map_or(template.len(), |next| next.0);
-    let literal = &template[slots[0].0 + 1..next];
-    let rest = &needle.as_bytes()[at..];
-    if literal.starts_with(rest) {
-        return true;
-    }
-    let at = at + literal.len();
-    // A slot begins where a run does, and the text before a slot is never part of one.
-    slots.len() > 1
-        && rest.starts_with(literal)
-        && needle.as_bytes().get(at).is_some_and(|byte| is_run(*byte))
-        && follow(needle, at, template, &slots[1..], way)
 }
 
 /// Whether a slot of that kind can be what is demanded.
@@ -443,7 +341,13 @@ fn hex_stands(packed: &[u8], length: usize, place: Place, piece: &[u8]) -> bool 
         let pair = packed[at / 2];
         if at % 2 == 0 { pair >> 4 } else { pair & 15 }
     };
-    let value = |byte: u8| if byte <= b'9' { byte - b'0' } else { byte - b'a' + 10 };
+    let value = |byte: u8| {
+        if byte <= b'9' {
+            byte - b'0'
+        } else {
+            byte - b'a' + 10
+        }
+    };
     let stands_at = |start: usize| {
         piece
             .iter()

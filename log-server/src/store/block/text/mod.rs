@@ -11,6 +11,7 @@
 mod template;
 mod encode;
 mod body;
+mod laying;
 mod find;
 #[cfg(test)]
 mod tests;
@@ -60,7 +61,10 @@ struct Template {
 impl Template {
     /// Bytes that the hexadecimal digits of one text take.
     fn hex_bytes(&self) -> usize {
-        self.hex.iter().map(|length| usize::from(length.div_ceil(2))).sum()
+        self.hex
+            .iter()
+            .map(|length| usize::from(length.div_ceil(2)))
+            .sum()
     }
 
     /// Whether its integers are columns.
@@ -85,7 +89,11 @@ enum Codes<'a> {
 /// What fills the slots that are neither integer nor hexadecimal.
 enum Words<'a> {
     Unread(Section<'a>),
-    Read { arena: String, ends: Vec<usize>, folded: Folded },
+    Read {
+        arena: String,
+        ends: Vec<usize>,
+        folded: Folded,
+    },
 }
 
 impl<'a> Text<'a> {
@@ -129,8 +137,21 @@ impl<'a> Text<'a> {
         mut see: impl FnMut(usize, &str),
     ) -> Result<(), Damaged> {
         self.read_all()?;
-        let Text { templates, arena, words, codes, body, .. } = self;
-        let (Codes::Read(codes), Words::Read { arena: words, ends, .. }, Some(body)) = (codes, words, body)
+        let Text {
+            templates,
+            arena,
+            words,
+            codes,
+            body,
+            ..
+        } = self;
+        let (
+            Codes::Read(codes),
+            Words::Read {
+                arena: words, ends, ..
+            },
+            Some(body),
+        ) = (codes, words, body)
         else {
             unreachable!("they were read above");
         };
@@ -165,7 +186,10 @@ impl<'a> Text<'a> {
             let codes = column.codes(self.templates.len().saturating_sub(1))?;
             let mut rows = vec![0; self.templates.len()];
             codes.iter().for_each(|code| rows[*code as usize] += 1);
-            if !rows.iter().eq(self.templates.iter().map(|template| &template.rows)) {
+            if !rows
+                .iter()
+                .eq(self.templates.iter().map(|template| &template.rows))
+            {
                 return Err(damaged("a template has other texts than it says"));
             }
             self.codes = Codes::Read(codes);

@@ -126,7 +126,10 @@ mod tests {
         let (mut found, mut seen) = (Vec::new(), Vec::new());
         cut(text, &mut found, |slot| seen.push(slot));
         let shown = String::from_utf8(found).unwrap();
-        let shown = shown.replace('\x11', "<i>").replace('\x12', "<h>").replace('\x13', "<w>");
+        let shown = shown
+            .replace('\x11', "<i>")
+            .replace('\x12', "<h>")
+            .replace('\x13', "<w>");
         assert_eq!((&*shown.replace('\x14', "<all>"), &seen[..]), (template, slots));
     }
 
@@ -137,7 +140,11 @@ mod tests {
         check("took 12 ms", "took <i> ms", &[Slot::Int(12)]);
         check("0 and 00", "<i> and <h>", &[Slot::Int(0), Slot::Hex(b"00")]);
         check("req-7f3a90: x", "req-<h>: x", &[Slot::Hex(b"7f3a90")]);
-        check("5ms 7F3A90", "<w> <w>", &[Slot::Word("5ms"), Slot::Word("7F3A90")]);
+        check(
+            "5ms 7F3A90",
+            "<w> <w>",
+            &[Slot::Word("5ms"), Slot::Word("7F3A90")],
+        );
         check("登录42次", "登录<i>次", &[Slot::Int(42)]);
         check("deadbeef", "deadbeef", &[]);
         let long = "9".repeat(65);
@@ -148,7 +155,8 @@ mod tests {
 
     #[test]
     fn no_other_letter_folds_into_ascii() {
-        let folds = |c: &char| !c.is_ascii() && fold(c.encode_utf8(&mut [0; 4]), &mut String::new()).is_ascii();
+        let folds =
+            |c: &char| !c.is_ascii() && fold(c.encode_utf8(&mut [0; 4]), &mut String::new()).is_ascii();
         let folding: Vec<char> = (char::MIN..=char::MAX).filter(folds).collect();
         assert_eq!(folding, ['\u{17F}', '\u{212A}']);
     }

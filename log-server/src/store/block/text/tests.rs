@@ -17,8 +17,36 @@ impl Columns for Body {
 
 fn texts(random: &mut fastrand::Rng) -> Vec<String> {
     const PARTS: [&str; 30] = [
-        "took ", "ms", " ", "request ", "-", "_", ":", "/", "登录", "失败", "é", "É", "K", "\u{212A}", "ſ", "\u{11}",
-        "\u{0}", "a", "F", "ERROR", "connection", " reset", ".", "e", "0", "00", "12", "x9", "deadbeef1", "7F3A90",
+        "took ",
+        "ms",
+        " ",
+        "request ",
+        "-",
+        "_",
+        ":",
+        "/",
+        "登录",
+        "失败",
+        "é",
+        "É",
+        "K",
+        "\u{212A}",
+        "ſ",
+        "\u{11}",
+        "\u{0}",
+        "a",
+        "F",
+        "ERROR",
+        "connection",
+        " reset",
+        ".",
+        "e",
+        "0",
+        "00",
+        "12",
+        "x9",
+        "deadbeef1",
+        "7F3A90",
     ];
     let phrases: Vec<Vec<u8>> = (0..random.usize(1..12))
         .map(|_| (0..random.usize(0..6)).map(|_| random.u8(..)).collect())
@@ -45,7 +73,10 @@ fn texts(random: &mut fastrand::Rng) -> Vec<String> {
 fn needle(random: &mut fastrand::Rng, texts: &[String]) -> String {
     let text: Vec<char> = random.choice(texts).unwrap().chars().collect();
     let mut needle: String = if text.is_empty() || random.u8(..10) == 0 {
-        random.choice(["9f", "0", "zebra", "request 1", "登", "x", "-"]).unwrap().to_owned()
+        random
+            .choice(["9f", "0", "zebra", "request 1", "登", "x", "-"])
+            .unwrap()
+            .to_owned()
     } else {
         let start = random.usize(..text.len());
         text[start..random.usize(start..text.len()) + 1].iter().collect()
@@ -72,7 +103,8 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
         let loaded = Loaded::new(&body);
         let mut read = Text::read(&mut Reader::new(&head), &loaded, 7).unwrap();
         let mut back = Vec::new();
-        read.each(0..texts.len(), |_, text| back.push(text.to_owned())).unwrap();
+        read.each(0..texts.len(), |_, text| back.push(text.to_owned()))
+            .unwrap();
         assert_eq!(back, texts);
         for _ in 0..20 {
             let needle = needle(&mut random, &texts);
@@ -85,17 +117,30 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
             absent += usize::from(expected.is_empty());
             if !filter.may_contain(6, &needle) {
                 pruned += 1;
-                assert_eq!(expected, [0_usize; 0], "round {round}: the filter hides {needle:?} in {texts:?}");
+                assert_eq!(
+                    expected, [0_usize; 0],
+                    "round {round}: the filter hides {needle:?} in {texts:?}"
+                );
             }
         }
     }
-    assert!(pruned > absent / 10, "the filter prunes nothing: {pruned} of {absent}");
+    assert!(
+        pruned > absent / 10,
+        "the filter prunes nothing: {pruned} of {absent}"
+    );
 }
 
 #[test]
 fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
     let texts: Vec<String> = (0..200)
-        .map(|n| format!("user {n} took {}ms for {:08x} at v{}", n * 7, n * 0x10_0001, n % 5))
+        .map(|n| {
+            format!(
+                "user {n} took {}ms for {:08x} at v{}",
+                n * 7,
+                n * 0x10_0001,
+                n % 5
+            )
+        })
         .collect();
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
     let (head, body) = TextWriter::write(&borrowed, &mut Terms::of_column(6));
