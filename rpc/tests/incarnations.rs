@@ -44,7 +44,7 @@ fn request(id: u32) -> String {
 async fn a_server_that_was_paused_for_too_long_keeps_its_answers_to_itself_and_goes_on() {
     if let Ok(url) = std::env::var(VICTIM) {
         let slow = || async {
-            tokio::time::sleep(Duration::from_secs(3)).await; // ends while the process is paused
+            tokio::time::sleep(Duration::from_secs(3)).await; // slow: ends while the process is paused
             "paused"
         };
         let victim = Server::builder(QUEUE)
@@ -100,7 +100,7 @@ async fn a_server_that_was_paused_for_too_long_keeps_its_answers_to_itself_and_g
 async fn a_server_that_was_paused_and_missed_by_nobody_goes_on_where_it_was() {
     let redis = Redis::start().await;
     let slow = || async {
-        tokio::time::sleep(Duration::from_secs(3)).await; // long enough for what follows
+        tokio::time::sleep(Duration::from_secs(3)).await; // slow: long enough for what follows
         1
     };
     let server = Server::builder(QUEUE)
@@ -132,7 +132,7 @@ async fn a_server_that_was_paused_and_missed_by_nobody_goes_on_where_it_was() {
 async fn a_server_whose_threads_are_all_blocked_does_not_look_dead() {
     let redis = Redis::start().await;
     let block = || async {
-        std::thread::sleep(Duration::from_secs(25)); // longer than a heartbeat lasts
+        std::thread::sleep(Duration::from_secs(25)); // slow: longer than a heartbeat lasts
         1
     };
     let server = Server::builder(QUEUE)

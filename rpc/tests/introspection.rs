@@ -48,7 +48,7 @@ async fn a_server_tells_what_it_did_and_how_long_it_took() {
     let redis = Redis::start().await;
     let client = client(&redis);
     let slow = |_: ()| async {
-        tokio::time::sleep(Duration::from_millis(30)).await; // the time that is measured
+        tokio::time::sleep(Duration::from_millis(30)).await; // slow: the time that is measured
         Err::<(), _>(Fault::handler("no"))
     };
     let early = tokio::spawn({
@@ -56,7 +56,7 @@ async fn a_server_tells_what_it_did_and_how_long_it_took() {
         async move { client.call::<()>("slow", ()).await }
     });
     until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 1).await;
-    tokio::time::sleep(Duration::from_millis(50)).await; // the time that is measured
+    tokio::time::sleep(Duration::from_millis(50)).await; // slow: the time that is measured
     start(server(&redis).method("slow", slow)).await;
     assert!(early.await.unwrap().is_err());
     assert!(client.call::<()>("none", ()).await.is_err());

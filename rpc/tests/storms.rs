@@ -36,7 +36,7 @@ fn victim(redis: &Redis) -> Child {
 async fn whatever_is_killed_every_idempotent_call_is_answered() {
     if let Ok(url) = std::env::var(VICTIM) {
         let work = |(number,): (u32,)| async move {
-            tokio::time::sleep(Duration::from_millis(5)).await; // so that some work is going on at any moment
+            tokio::time::sleep(Duration::from_millis(5)).await; // slow: some work is going on at any moment
             number
         };
         let victim = Server::builder(QUEUE)
