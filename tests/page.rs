@@ -206,7 +206,7 @@ async fn what_does_not_parse_is_searched_as_text_and_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keyboard_is_enough() {
     let (stack, _log, _guard) = stack_with_records().await;
-    let browser = Browser::open(&stack.page, 1_440).await;
+    let browser = Browser::open(&format!("{}/?view=records", stack.page), 1_440).await;
     until("rows", async || match browser.messages().await.len() {
         5 => Ok(()),
         other => Err(other.to_string()),
@@ -245,7 +245,7 @@ async fn hostile_records_are_shown_as_text_and_nothing_of_them_runs() {
         hostile.iter().map(|text| json!({"message": text, "level": "error", "fields": {*text: text}, "spans": [{"name": text}], "target": text})).collect();
     let batch = json!({"source": {"service": hostile[0], "host": hostile[1]}, "records": records});
     let _: Value = stack.client().call("append", (batch,)).await.unwrap();
-    let browser = Browser::open(&stack.page, 390).await;
+    let browser = Browser::open(&format!("{}/?view=records", stack.page), 390).await;
     until("three rows", async || match browser.messages().await.len() {
         3 => Ok(()),
         other => Err(other.to_string()),

@@ -1,43 +1,25 @@
-//! The builder: what can be set, by the program and by its environment.
+//! The builder: what the program can set, and how a layer is put together from it.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_core::{LevelFilter, Subscriber};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::batch::Source;
+use crate::batch::Identity;
 use crate::buffer::{Buffer, Limits};
-use crate::dropped::DropReason;
-use crate::environment::Environment;
+use crate::delivery::Delivery;
 use crate::exit;
 use crate::guard::Guard;
 use crate::layer::{self, LogLayer};
 use crate::levels::Levels;
 use crate::panic_hook;
 use crate::rate::{Rate, RateLimit};
-use crate::shipper::{self, Orders};
-use crate::traceparent::system_random;
-
-/// Where Redis usually is.
-const REDIS: &str = "redis://127.0.0.1:6379";
-/// The log server's queue.
-const QUEUE: &str = "logs";
-/// A minute of a busy service's records; memory is taken only as it is needed.
-const BUFFER_BYTES: usize = 8 << 20;
-/// The server cuts longer records.
-const MAX_RECORD_BYTES: usize = 256 << 10;
-/// Redis serves one command at a time; a larger batch would make others wait.
-const BATCH_BYTES: usize = 512 << 10;
-/// Larger batches stopped paying off.
-const BATCH_RECORDS: usize = 1000;
-/// Long enough to gather a batch, short enough to look live.
-const LINGER: Duration = Duration::from_millis(200);
-/// A server that answers later than this is looked after.
-const ACK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Orchestrators give a process 10 seconds or more to end.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::settings::{MAX_RECORD_BYTES, Settings};
+use crate::shipper::Orders;
+use crate::signals;
+use crate::spool::SpoolOrders;
 
 /// What the server takes in one batch, with room for its dictionary.
 const SERVER_BATCH_BYTES: usize = 3 << 20;
@@ -61,8 +43,12 @@ const SERVER_BATCH_RECORDS: usize = 5000;
 /// | [`linger`](Builder::linger) | `LOG_LAYER_LINGER_MS`, `OTEL_BLRP_SCHEDULE_DELAY` | 200 ms |
 /// | [`ack_timeout`](Builder::ack_timeout) | `LOG_LAYER_ACK_TIMEOUT_MS`, `OTEL_BLRP_EXPORT_TIMEOUT` | 10 s |
 /// | [`flush_timeout`](Builder::flush_timeout) | `LOG_LAYER_FLUSH_TIMEOUT_MS` | 5 s |
+/// | [`spool`](Builder::spool) | `LOG_LAYER_SPOOL` | none |
+/// | [`spool_bytes`](Builder::spool_bytes) | `LOG_LAYER_SPOOL_BYTES` | 256 MiB |
+/// | [`write_ahead`](Builder::write_ahead) | `LOG_LAYER_WRITE_AHEAD` | off |
 /// | [`rate_limit`](Builder::rate_limit) | `LOG_LAYER_RATE`: `per_second` or `per_second/burst` | off |
 /// | [`panic_hook`](Builder::panic_hook) | `LOG_LAYER_PANIC_HOOK` | on |
+/// | [`signals`](Builder::signals) | `LOG_LAYER_SIGNALS` | off |
 /// | [`server_level`](Builder::server_level) | `LOG_LAYER_SERVER_LEVEL` | on |
 /// | [`enabled`](Builder::enabled) | `LOG_LAYER_DISABLED`, `OTEL_SDK_DISABLED` | on |
 ///
@@ -71,60 +57,44 @@ const SERVER_BATCH_RECORDS: usize = 5000;
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
     service: String,
-    redis: String,
-    queue: String,
-    instance: Option<String>,
-    version: Option<String>,
-    attrs: BTreeMap<String, String>,
-    level: LevelFilter,
-    buffer_bytes: usize,
-    max_record_bytes: usize,
-    batch_bytes: usize,
-    batch_records: usize,
-    linger: Duration,
-    ack_timeout: Duration,
-    flush_timeout: Duration,
-    rate: Rate,
-    panic_hook: bool,
-    server_level: bool,
-    enabled: bool,
+    settings: Settings,
     problems: Vec<String>,
 }
 
 impl Builder {
     /// The URL of Redis, such as `redis://:password@host:6379/0`.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
-        self.redis = url.into();
+        self.settings.redis = url.into();
         self
     }
 
     /// The queue that the log server serves.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.queue = queue.into();
+        self.settings.queue = queue.into();
         self
     }
 
     /// Tells this process from others of the same service.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
-        self.instance = Some(instance.into());
+        self.settings.instance = Some(instance.into());
         self
     }
 
     /// The service's version.
     pub fn version(mut self, version: impl Into<String>) -> Self {
-        self.version = Some(version.into());
+        self.settings.version = Some(version.into());
         self
     }
 
     /// Something else that holds for the whole process, such as `env` and `prod`.
     pub fn attr(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.attrs.insert(name.into(), value.into());
+        self.settings.attrs.insert(name.into(), value.into());
         self
     }
 
     /// The mildest events to ship; [`Guard::set_level`] changes it later. Spans are kept from `INFO` up in any case.
     pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
-        self.level = level.into();
+        self.settings.level = level.into();
         self
     }
 
@@ -134,43 +104,73 @@ impl Builder {
     /// Working space for six batches comes on top: one being filled, one being sealed, and the transport's copies of
     /// the four that may be on their way.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.buffer_bytes = bytes;
+        self.settings.buffer_bytes = bytes;
         self
     }
 
     /// How much JSON one record may be, 4 to 256 KiB. Longer text in it is cut, and the record says so.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
-        self.max_record_bytes = bytes;
+        self.settings.max_record_bytes = bytes;
         self
     }
 
     /// How much one batch may be; at most an eighth of the buffer, and 3 MiB.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
-        self.batch_bytes = bytes;
+        self.settings.batch_bytes = bytes;
         self
     }
 
     /// How many records one batch may have; at most 5,000.
     pub fn batch_records(mut self, records: usize) -> Self {
-        self.batch_records = records;
+        self.settings.batch_records = records;
         self
     }
 
     /// How long a record waits for others to travel with. Errors, and the first record after a pause, do not wait.
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
+        self.settings.linger = linger;
         self
     }
 
     /// After how long without an answer to ask Redis whether a batch may be lost.
     pub fn ack_timeout(mut self, timeout: Duration) -> Self {
-        self.ack_timeout = timeout;
+        self.settings.ack_timeout = timeout;
         self
     }
 
     /// How long dropping the guard may take.
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
-        self.flush_timeout = timeout;
+        self.settings.flush_timeout = timeout;
+        self
+    }
+
+    /// A directory for what cannot be delivered: while Redis or the server is away, while they are slower than the program
+    /// logs, and when the program ends before everything is delivered. The next run of the service delivers what an
+    /// earlier one left, in a healthy system nothing is written, and several processes may share the directory.
+    ///
+    /// Five seconds without an answer, or [`ack_timeout`](Builder::ack_timeout) if that is shorter, is away; from then on
+    /// what is logged is on disk after a [`linger`](Builder::linger), and synced to it a second later.
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.settings.spool = Some(directory.into());
+        self
+    }
+
+    /// How much may be on disk for this service on this machine; at least 1 MiB. What comes beyond it stays in memory,
+    /// where mild records are refused first and all refused ones are counted, so that the beginning of an outage is kept
+    /// whole. A full disk is the same.
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.settings.spool_bytes = bytes;
+        self
+    }
+
+    /// Whether every record goes to the [`spool`](Builder::spool) at once, so that it survives the process being killed:
+    /// it is in a file of the system's at most 5 ms after the call that logs it (on a machine that is not overloaded), and
+    /// the next run delivers it. It is not synced, so a power loss may take the last seconds.
+    ///
+    /// It costs the shipper's thread a wake-up and a `write` every 5 ms while anything is logged, and each record is
+    /// written twice; the program's own threads pay nothing.
+    pub fn write_ahead(mut self, every_record: bool) -> Self {
+        self.settings.write_ahead = every_record;
         self
     }
 
@@ -178,14 +178,23 @@ impl Builder {
     /// others are counted as dropped, and the next one that passes says in its field `suppressed` how many there were.
     /// 0 a second is no limit.
     pub fn rate_limit(mut self, per_second: u32, burst: u32) -> Self {
-        self.rate = Rate { per_second, burst };
+        self.settings.rate = Rate { per_second, burst };
         self
     }
 
     /// Whether every panic of the process becomes an `ERROR` record with its message, place and thread. The hook that is
     /// there already still runs. Where a panic aborts, the process waits up to a second for its last records.
     pub fn panic_hook(mut self, record: bool) -> Self {
-        self.panic_hook = record;
+        self.settings.panic_hook = record;
+        self
+    }
+
+    /// Whether `SIGTERM` and `SIGINT` wait for what is buffered, for at most the
+    /// [flush timeout](Builder::flush_timeout), before they end the process as they would have. For programs that do not
+    /// handle these signals themselves: a signal that has a handler by now, or is ignored, is left alone, and a handler
+    /// that is installed later runs while this one is about to end the process.
+    pub fn signals(mut self, wait: bool) -> Self {
+        self.settings.signals = wait;
         self
     }
 
@@ -193,13 +202,13 @@ impl Builder {
     /// neither lower it below [`level`](Builder::level) nor raise it above `ERROR`. Its wish for a pause between batches
     /// is heeded in any case, for at most a minute; a flush does not wait for that.
     pub fn server_level(mut self, obey: bool) -> Self {
-        self.server_level = obey;
+        self.settings.server_level = obey;
         self
     }
 
     /// Whether to log at all. If not, there is no thread and every call-site is off.
     pub fn enabled(mut self, enabled: bool) -> Self {
-        self.enabled = enabled;
+        self.settings.enabled = enabled;
         self
     }
 
@@ -209,204 +218,103 @@ impl Builder {
     /// as dropped, and [`Guard::problems`] says why.
     ///
     /// From here on, calls made through [`rpc`] inside a span carry that span's trace, and a process that calls
-    /// [`exit`](std::process::exit) waits up to a second for its last records.
+    /// [`exit`](std::process::exit) waits up to a second for its last records. A child that the process forks is a run of
+    /// its own: it sends what it logs itself, and starts to when it does.
     pub fn build<S>(mut self) -> (LogLayer<S>, Guard)
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let buffer_bytes = self.buffer_bytes.max(64 << 10);
-        let max_record_bytes = self.max_record_bytes.clamp(4 << 10, MAX_RECORD_BYTES);
-        let buffer = Arc::new(Buffer::new(Limits {
+        let buffer_bytes = self.settings.buffer_bytes.max(64 << 10);
+        let max_record_bytes = self.settings.max_record_bytes.clamp(4 << 10, MAX_RECORD_BYTES);
+        let limits = Limits {
             buffer_bytes,
             batch_bytes: self
+                .settings
                 .batch_bytes
                 .min(buffer_bytes / 8)
                 .clamp(1, SERVER_BATCH_BYTES),
-            batch_records: self.batch_records.clamp(1, SERVER_BATCH_RECORDS),
-        }));
-        let levels = if self.enabled {
-            Levels::from_events(self.level)
+            batch_records: self.settings.batch_records.clamp(1, SERVER_BATCH_RECORDS),
+            record_bytes: max_record_bytes,
+        };
+        let levels = if self.settings.enabled {
+            Levels::from_events(self.settings.level)
         } else {
             Levels::OFF
         };
-        let rate_limit = (self.rate.per_second > 0).then(|| RateLimit::new(self.rate));
-        let layer = layer::layer(buffer.clone(), levels.clone(), max_record_bytes, rate_limit);
+        let rate_limit = (self.settings.rate.per_second > 0).then(|| RateLimit::new(self.settings.rate));
         let mut problems = std::mem::take(&mut self.problems);
-        let flush_timeout = self.flush_timeout;
-        let shipper = if self.enabled {
+        let settings = self.settings.clone();
+        let orders = settings.enabled.then(|| self.orders(&levels, limits));
+        let (delivery, found) = Delivery::start(orders, Buffer::new(limits));
+        problems.extend(found);
+        let delivery = Arc::new(delivery);
+        let layer = layer::layer(delivery.clone(), levels.clone(), max_record_bytes, rate_limit);
+        if settings.enabled {
             rpc::trace::set_source(crate::traceparent);
-            exit::watch(&buffer);
-            if self.panic_hook {
-                panic_hook::listen(&buffer, &levels);
+            exit::watch(&delivery);
+            if settings.panic_hook {
+                panic_hook::listen(&delivery, &levels);
             }
-            shipper::start(self.orders(&levels), buffer.clone())
-                .map_err(|problem| {
-                    buffer.close(DropReason::Misconfigured);
-                    problems.push(format!("nothing will be delivered: {problem}"));
-                })
-                .ok()
-        } else {
-            None
-        };
+            if settings.signals
+                && let Err(error) = signals::listen(settings.flush_timeout)
+            {
+                problems.push(format!("signals will not wait for records: {error}"));
+            }
+        }
         (
             layer,
-            Guard::new(buffer, shipper, levels, flush_timeout, problems),
+            Guard::new(delivery, levels, settings.flush_timeout, problems),
         )
     }
 
-    fn orders(self, levels: &Levels) -> Orders {
-        let host = host();
+    fn orders(self, levels: &Levels, limits: Limits) -> Orders {
         Orders {
-            redis: self.redis,
-            queue: self.queue,
-            source: Source {
+            redis: self.settings.redis,
+            queue: self.settings.queue,
+            identity: Identity {
                 service: self.service,
-                instance: self
-                    .instance
-                    .unwrap_or_else(|| format!("{host}:{}", std::process::id())),
-                boot: format!("{:016x}{:016x}", system_random(), system_random()),
-                host,
-                version: self.version,
-                attrs: self.attrs,
+                instance: self.settings.instance,
+                version: self.settings.version,
+                attrs: self.settings.attrs,
             },
             // A timer of nothing would never let the thread rest.
-            linger: self.linger.max(Duration::from_millis(1)),
-            ack_timeout: self.ack_timeout.max(Duration::from_millis(1)),
-            levels: self.server_level.then(|| levels.clone()),
+            linger: self.settings.linger.max(Duration::from_millis(1)),
+            ack_timeout: self.settings.ack_timeout.max(Duration::from_millis(1)),
+            levels: self.settings.server_level.then(|| levels.clone()),
+            limits,
+            spool: self.settings.spool.map(|directory| SpoolOrders {
+                directory,
+                bytes: self.settings.spool_bytes.max(1 << 20),
+                write_ahead: self.settings.write_ahead,
+            }),
         }
     }
 
-    /// The defaults, and over them what the environment says.
     pub(crate) fn from_environment(service: String, read: impl Fn(&str) -> Option<String>) -> Builder {
-        let mut env = Environment::new(read);
-        let builder = Builder {
-            service,
-            redis: env.setting(&["LOG_LAYER_REDIS_URL"], REDIS.to_owned()),
-            queue: env.setting(&["LOG_LAYER_QUEUE"], QUEUE.to_owned()),
-            instance: env.text("LOG_LAYER_INSTANCE"),
-            version: env.text("LOG_LAYER_VERSION"),
-            attrs: env.attrs(),
-            level: env.setting(&["LOG_LAYER_LEVEL"], LevelFilter::INFO),
-            buffer_bytes: env.setting(&["LOG_LAYER_BUFFER_BYTES"], BUFFER_BYTES),
-            max_record_bytes: env.setting(&["LOG_LAYER_MAX_RECORD_BYTES"], MAX_RECORD_BYTES),
-            batch_bytes: env.setting(&["LOG_LAYER_BATCH_BYTES"], BATCH_BYTES),
-            batch_records: env.setting(
-                &["LOG_LAYER_BATCH_RECORDS", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"],
-                BATCH_RECORDS,
-            ),
-            linger: env.milliseconds(&["LOG_LAYER_LINGER_MS", "OTEL_BLRP_SCHEDULE_DELAY"], LINGER),
-            ack_timeout: env.milliseconds(
-                &["LOG_LAYER_ACK_TIMEOUT_MS", "OTEL_BLRP_EXPORT_TIMEOUT"],
-                ACK_TIMEOUT,
-            ),
-            flush_timeout: env.milliseconds(&["LOG_LAYER_FLUSH_TIMEOUT_MS"], FLUSH_TIMEOUT),
-            rate: env.setting(&["LOG_LAYER_RATE"], Rate::OFF),
-            panic_hook: env.switch(&["LOG_LAYER_PANIC_HOOK"], true),
-            server_level: env.switch(&["LOG_LAYER_SERVER_LEVEL"], true),
-            enabled: !env.switch(&["LOG_LAYER_DISABLED", "OTEL_SDK_DISABLED"], false),
-            problems: Vec::new(),
-        };
+        let (settings, problems) = Settings::from_environment(read);
         Builder {
-            problems: env.into_problems(),
-            ..builder
+            service,
+            settings,
+            problems,
         }
     }
-}
-
-/// The machine's name, as far as it can be known without asking the network.
-fn host() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    kernel
-        .map(|name| name.trim().to_owned())
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .or_else(|| std::env::var("COMPUTERNAME").ok())
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn from(environment: &[(&str, &str)]) -> Builder {
-        Builder::from_environment("iptv".to_owned(), |name| {
-            let found = environment.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
-    }
-
     #[test]
     fn the_program_wins_over_the_environment_and_that_over_the_default() {
-        let builder = from(&[
-            ("LOG_LAYER_QUEUE", "from-environment"),
-            ("LOG_LAYER_LINGER_MS", "50"),
-        ]);
-        assert_eq!(builder.queue, "from-environment");
-        assert_eq!(builder.linger, Duration::from_millis(50));
-        assert_eq!(builder.redis, REDIS);
-        assert_eq!(builder.queue("from-program").queue, "from-program");
-    }
-
-    #[test]
-    fn every_setting_is_read() {
-        let builder = from(&[
-            ("LOG_LAYER_REDIS_URL", "redis://elsewhere"),
-            ("LOG_LAYER_INSTANCE", "host-7:1"),
-            ("LOG_LAYER_VERSION", "1.4.2"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "env=prod, zone = b ,"),
-            ("LOG_LAYER_LEVEL", "debug"),
-            ("LOG_LAYER_BUFFER_BYTES", "1000000"),
-            ("LOG_LAYER_MAX_RECORD_BYTES", "5000"),
-            ("LOG_LAYER_BATCH_BYTES", "6000"),
-            ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "7"),
-            ("OTEL_BLRP_SCHEDULE_DELAY", "8"),
-            ("LOG_LAYER_ACK_TIMEOUT_MS", "9"),
-            ("OTEL_BLRP_EXPORT_TIMEOUT", "10"),
-            ("LOG_LAYER_FLUSH_TIMEOUT_MS", "11"),
-            ("LOG_LAYER_RATE", "12/13"),
-            ("LOG_LAYER_PANIC_HOOK", "false"),
-            ("LOG_LAYER_SERVER_LEVEL", "0"),
-            ("OTEL_SDK_DISABLED", "True"),
-        ]);
-        assert_eq!(builder.problems, Vec::<String>::new());
-        assert_eq!(builder.redis, "redis://elsewhere");
-        assert_eq!(builder.instance.as_deref(), Some("host-7:1"));
-        assert_eq!(builder.version.as_deref(), Some("1.4.2"));
-        let attrs: Vec<_> = builder
-            .attrs
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        assert_eq!(attrs, ["env=prod", "zone=b"]);
-        assert_eq!(builder.level, LevelFilter::DEBUG);
-        assert_eq!(builder.buffer_bytes, 1_000_000);
-        assert_eq!(builder.max_record_bytes, 5000);
-        assert_eq!(builder.batch_bytes, 6000);
-        assert_eq!(builder.batch_records, 7);
-        assert_eq!(builder.linger, Duration::from_millis(8));
-        // Our own name wins over the general one.
-        assert_eq!(builder.ack_timeout, Duration::from_millis(9));
-        assert_eq!(builder.flush_timeout, Duration::from_millis(11));
-        assert_eq!((builder.rate.per_second, builder.rate.burst), (12, 13));
-        assert!(!builder.panic_hook);
-        assert!(!builder.server_level);
-        assert!(!builder.enabled);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_a_problem_and_the_default_holds() {
-        let builder = from(&[
-            ("LOG_LAYER_LINGER_MS", "soon"),
-            ("LOG_LAYER_LEVEL", "loud"),
-            ("LOG_LAYER_DISABLED", "perhaps"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "env"),
-            ("LOG_LAYER_QUEUE", ""),
-        ]);
-        assert_eq!(builder.linger, LINGER);
-        assert_eq!(builder.level, LevelFilter::INFO);
-        assert_eq!(builder.queue, QUEUE);
-        assert!(builder.enabled);
-        assert_eq!(builder.problems.len(), 4, "{:?}", builder.problems);
+        let environment = |name: &str| match name {
+            "LOG_LAYER_QUEUE" => Some("from-environment".to_owned()),
+            "LOG_LAYER_LINGER_MS" => Some("50".to_owned()),
+            _ => None,
+        };
+        let builder = Builder::from_environment("iptv".to_owned(), environment);
+        assert_eq!(builder.settings.queue, "from-environment");
+        assert_eq!(builder.settings.linger, Duration::from_millis(50));
+        assert_eq!(builder.settings.redis, "redis://127.0.0.1:6379");
+        assert_eq!(builder.queue("from-program").settings.queue, "from-program");
     }
 }

@@ -1,9 +1,11 @@
 //! Records that were not delivered: counted by level and reason, never silent.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::SystemTime;
 
-use tracing_core::Level;
+use tracing_core::callsite::Identifier;
+use tracing_core::{Level, Metadata};
 
 /// Why records were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +25,8 @@ pub enum DropReason {
     RateLimited,
     /// The server refused them for good.
     RejectedByServer,
+    /// The disk did not give back what was spooled; see [`Builder::spool`](crate::Builder::spool).
+    SpoolDamaged,
 }
 
 impl DropReason {
@@ -36,6 +40,7 @@ impl DropReason {
             DropReason::Misconfigured => "misconfigured",
             DropReason::RateLimited => "rate_limited",
             DropReason::RejectedByServer => "rejected_by_server",
+            DropReason::SpoolDamaged => "spool_damaged",
         }
     }
 }
@@ -74,6 +79,25 @@ impl Dropped {
     }
 }
 
+/// Records refused at one place, before anybody has looked at them.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    pub(crate) tally: Tally,
+    /// How many of each call-site.
+    pub(crate) sites: HashMap<Identifier, (&'static Metadata<'static>, u64)>,
+}
+
+impl Refusals {
+    pub(crate) fn add(&mut self, metadata: &'static Metadata<'static>, reason: DropReason, time: SystemTime) {
+        self.tally.add(&Dropped::one(*metadata.level(), reason, time));
+        self.sites.entry(metadata.callsite()).or_insert((metadata, 0)).1 += 1;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tally.0.is_empty()
+    }
+}
+
 /// One line for each level and reason; there are few, so a list is enough.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally(Vec<Dropped>);
@@ -89,6 +113,14 @@ impl Tally {
             }
             None => self.0.push(dropped.clone()),
         }
+    }
+
+    /// The same records, dropped for that reason.
+    pub(crate) fn because(&self, reason: DropReason) -> impl Iterator<Item = Dropped> {
+        self.0.iter().map(move |dropped| Dropped {
+            reason,
+            ..dropped.clone()
+        })
     }
 
     pub(crate) fn lines(&self) -> &[Dropped] {

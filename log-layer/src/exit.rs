@@ -3,42 +3,64 @@
 //! Promises: the end waits for what is buffered, at most [`PATIENCE`], and not at all if there is nothing. Thread-locals
 //! with a destructor may be gone by then, so nothing here needs one.
 
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::buffer::Buffer;
+use crate::delivery::Delivery;
+use crate::fork;
 use crate::reentry;
 use crate::stderr;
 
 /// Enough for a Redis that is well; whoever ends a process without its guard did not ask to wait.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The buffers of all layers of this process.
-static BUFFERS: Mutex<Vec<Weak<Buffer>>> = Mutex::new(Vec::new());
+/// What the disk may take on top, where there is a spool.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The ways out of all layers of this process.
+static DELIVERIES: Mutex<Vec<Weak<Delivery>>> = Mutex::new(Vec::new());
 
 static REGISTERED: Once = Once::new();
 
-/// Has the end of the process wait for this buffer.
-pub(crate) fn watch(buffer: &Arc<Buffer>) {
+/// Has the end of the process wait for this delivery.
+pub(crate) fn watch(delivery: &Arc<Delivery>) {
     REGISTERED.call_once(register);
-    let mut buffers = lock();
-    buffers.retain(|known| known.strong_count() > 0);
-    buffers.push(Arc::downgrade(buffer));
+    let mut deliveries = DELIVERIES.lock().unwrap_or_else(PoisonError::into_inner);
+    deliveries.retain(|known| known.strong_count() > 0);
+    deliveries.push(Arc::downgrade(delivery));
 }
 
-/// Waits for everything that is buffered. Returns how many records are still not delivered.
-pub(crate) fn deliver() -> u64 {
+/// Delivers everything that is buffered, for at most that long, and leaves the rest to the spools. Returns how many
+/// records are neither delivered nor spooled.
+pub(crate) fn deliver(patience: Duration) -> u64 {
     if reentry::on_shipper() {
         return 0;
     }
-    let deadline = Instant::now() + PATIENCE;
-    let buffers = lock().clone();
-    let flush = |buffer: Arc<Buffer>| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        // One that was shut down has said what it left.
-        (!buffer.is_stopped()).then(|| buffer.flush(left).still_buffered)
+    let deadline = Instant::now() + patience;
+    let deliveries = lock().map(|known| known.clone()).unwrap_or_default();
+    let flush = |delivery: Arc<Delivery>| {
+        // One that was shut down has said what it left, and what a child inherited is its parent's.
+        if !delivery.is_running() {
+            return 0;
+        }
+        let report = delivery.flush(deadline.saturating_duration_since(Instant::now()));
+        if !delivery.spools() {
+            return report.still_buffered;
+        }
+        delivery.stop(Some(deadline + DISK_PATIENCE));
+        delivery.report().still_buffered
     };
-    buffers.iter().filter_map(Weak::upgrade).filter_map(flush).sum()
+    deliveries.iter().filter_map(Weak::upgrade).map(flush).sum()
+}
+
+/// The same, and says what is lost.
+pub(crate) fn deliver_and_say(patience: Duration) {
+    let lost = deliver(patience);
+    if lost > 0 {
+        stderr::line(&format!(
+            "{lost} records were not delivered before the process ended"
+        ));
+    }
 }
 
 #[expect(unsafe_code, reason = "only the C library knows that the process calls exit")]
@@ -51,14 +73,17 @@ fn register() {
 }
 
 extern "C" fn at_exit() {
-    let lost = deliver();
-    if lost > 0 {
-        stderr::line(&format!(
-            "{lost} records were not delivered before the process ended"
-        ));
-    }
+    deliver_and_say(PATIENCE);
 }
 
-fn lock() -> MutexGuard<'static, Vec<Weak<Buffer>>> {
-    BUFFERS.lock().unwrap_or_else(PoisonError::into_inner)
+/// None in a child that was forked while another thread of its parent held the lock.
+fn lock() -> Option<MutexGuard<'static, Vec<Weak<Delivery>>>> {
+    if fork::generation() == 0 {
+        return Some(DELIVERIES.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    match DELIVERIES.try_lock() {
+        Ok(deliveries) => Some(deliveries),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

@@ -18,7 +18,7 @@ const NAME_BYTES: usize = 128;
 const SMALL_TEXT: usize = 256;
 
 /// How much one event or span may say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Budget {
     /// Text stops here …
     soft: usize,
@@ -34,12 +34,17 @@ impl Budget {
         }
     }
 
-    fn is_spent(self, used: usize) -> bool {
+    /// Message and fields of a record that may be so large with everything around them.
+    pub(crate) fn of_event(max_record_bytes: usize) -> Budget {
+        Budget::new(max_record_bytes / 4 * 3)
+    }
+
+    pub(crate) fn is_spent(self, used: usize) -> bool {
         used >= self.hard
     }
 
     /// Where a text that starts when `used` bytes are taken must stop.
-    fn stop(self, used: usize) -> usize {
+    pub(crate) fn stop(self, used: usize) -> usize {
         self.soft.max(used + SMALL_TEXT).min(self.hard)
     }
 }
@@ -107,10 +112,6 @@ impl Fields {
         self.repeated = false;
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.json.capacity()
-    }
-
     /// Sets a field. `elsewhere` bytes of the budget are spent already.
     pub(crate) fn set(
         &mut self,
@@ -151,8 +152,13 @@ pub(crate) struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Json<'_>)) {
-        let name = field.name();
+    /// Whether that is the message, and no field.
+    pub(crate) fn is_message(&self, name: &str) -> bool {
+        self.message.is_some() && name == "message"
+    }
+
+    /// Sets the field of that name to the one value that `write` writes.
+    pub(crate) fn put(&mut self, name: &'static str, write: impl FnOnce(&mut Json<'_>)) {
         let name = name.strip_prefix("r#").unwrap_or(name);
         let short = &name[..name.floor_char_boundary(NAME_BYTES)];
         self.fields.truncated |= short.len() < name.len();
@@ -184,42 +190,40 @@ impl Collector<'_> {
 
 impl Visit for Collector<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |json| json.plain(value));
+        self.put(field.name(), |json| json.plain(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |json| json.plain(value));
+        self.put(field.name(), |json| json.plain(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |json| json.plain(value));
+        self.put(field.name(), |json| json.plain(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, |json| json.float(value));
+        self.put(field.name(), |json| json.float(value));
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.put(field, |json| json.quoted(format_args!("{value}")));
+        self.put(field.name(), |json| json.quoted(format_args!("{value}")));
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.put(field, |json| json.quoted(format_args!("{value}")));
+        self.put(field.name(), |json| json.quoted(format_args!("{value}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |json| json.text(value));
+        self.put(field.name(), |json| json.text(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        if self.message.is_some() && field.name() == "message" {
-            return self.put(field, |json| json.quoted(format_args!("{value}")));
-        }
-        self.put(field, |json| json.error(value));
+        let causes = || std::iter::successors(value.source(), |&cause| cause.source());
+        self.put(field.name(), |json| json.error(value, causes()));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, |json| json.quoted(format_args!("{value:?}")));
+        self.put(field.name(), |json| json.quoted(format_args!("{value:?}")));
     }
 }
 
@@ -257,7 +261,7 @@ mod tests {
             kept.absorb(&fields(&[("a", round), ("b", round)]), WIDE);
         }
         assert_eq!(kept.json(), br#""c":3,"a":999,"b":999"#);
-        assert!(kept.capacity() < 200);
+        assert!(kept.json.capacity() < 200);
     }
 
     #[test]

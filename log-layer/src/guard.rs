@@ -1,13 +1,12 @@
 //! The guard: what the program holds while it logs, and drops when it ends.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_core::LevelFilter;
 
-use crate::buffer::Buffer;
+use crate::delivery::Delivery;
 use crate::dropped::DropReason;
 use crate::levels::Levels;
 use crate::reentry;
@@ -20,9 +19,7 @@ use crate::stderr;
 #[derive(Debug)]
 #[must_use = "dropping the guard delivers what is buffered and stops"]
 pub struct Guard {
-    buffer: Arc<Buffer>,
-    /// None once it was stopped, or if it never ran.
-    shipper: Mutex<Option<JoinHandle<()>>>,
+    delivery: Arc<Delivery>,
     levels: Levels,
     flush_timeout: Duration,
     problems: Vec<String>,
@@ -30,8 +27,7 @@ pub struct Guard {
 
 impl Guard {
     pub(crate) fn new(
-        buffer: Arc<Buffer>,
-        shipper: Option<JoinHandle<()>>,
+        delivery: Arc<Delivery>,
         levels: Levels,
         flush_timeout: Duration,
         problems: Vec<String>,
@@ -40,8 +36,7 @@ impl Guard {
             stderr::line(problem);
         }
         Guard {
-            buffer,
-            shipper: Mutex::new(shipper),
+            delivery,
             levels,
             flush_timeout,
             problems,
@@ -53,19 +48,19 @@ impl Guard {
     /// It blocks the calling thread and may be called anywhere, also in asynchronous code: the shipper has a thread of its
     /// own. Logging goes on meanwhile.
     pub fn flush(&self, timeout: Duration) -> FlushReport {
-        if reentry::on_shipper() || !self.is_running() {
-            return self.buffer.report();
+        if reentry::on_shipper() || !self.delivery.is_running() {
+            return self.delivery.report();
         }
-        self.buffer.flush(timeout)
+        self.delivery.flush(timeout)
     }
 
     /// [`flush`](Guard::flush) for asynchronous code that has other things to do meanwhile. It waits for as long as it
     /// takes: wrap it in your runtime's timeout. Dropping the future ends only the waiting.
     pub async fn flush_async(&self) -> FlushReport {
-        if reentry::on_shipper() || !self.is_running() {
-            return self.buffer.report();
+        if reentry::on_shipper() || !self.delivery.is_running() {
+            return self.delivery.report();
         }
-        self.buffer.flush_async().await
+        self.delivery.flush_async().await
     }
 
     /// Changes the mildest level of events to ship while the program runs, as
@@ -75,23 +70,18 @@ impl Guard {
         self.levels.set_user(level.into());
     }
 
-    /// Refuses what is logged from now on, flushes for at most `timeout`, and stops. Later calls only report.
+    /// Refuses what is logged from now on, flushes for at most `timeout`, puts on disk what is not delivered by then, if
+    /// there is a [`spool`](crate::Builder::spool), and stops. Later calls only report.
     pub fn shutdown(&self, timeout: Duration) -> FlushReport {
-        self.buffer.close(DropReason::AfterShutdown);
-        let report = self.flush(timeout);
-        self.buffer.stop();
-        if let Some(shipper) = self.shipper.lock().unwrap_or_else(PoisonError::into_inner).take()
-            && !reentry::on_shipper()
-        {
-            // A panic that ended it was printed by the panic hook, and what it left is in the report.
-            let _ = shipper.join();
-        }
-        report
+        self.delivery.close(DropReason::AfterShutdown);
+        self.flush(timeout);
+        self.delivery.stop(None);
+        self.delivery.report()
     }
 
     /// Counts since the layer was built.
     pub fn stats(&self) -> Stats {
-        self.buffer.stats()
+        self.delivery.stats()
     }
 
     /// What was wrong with the configuration; empty if nothing was. Each was printed on stderr once.
@@ -103,18 +93,11 @@ impl Guard {
         stderr::line(&problem);
         self.problems.push(problem);
     }
-
-    fn is_running(&self) -> bool {
-        self.shipper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
-    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if !self.is_running() {
+        if !self.delivery.is_running() {
             return;
         }
         let report = self.shutdown(self.flush_timeout);

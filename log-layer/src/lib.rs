@@ -23,11 +23,12 @@
 //! - **As logged.** Numbers and booleans keep their type, errors their causes; what had to be cut says so.
 //! - **No secrets.** Fields named like secrets (`password`, `token`, `authorization` …) are redacted before they leave.
 //!
-//! - **Last words arrive.** A panic becomes a record; the guard, `process::exit` and an abort after a panic all wait for
-//!   what is buffered, for a bounded time.
+//! - **Last words arrive.** A panic becomes a record; the guard, `process::exit`, an abort after a panic and, if
+//!   [asked for](Builder::signals), `SIGTERM` and `SIGINT` all wait for what is buffered, for a bounded time.
+//! - **An outage costs nothing**, if there is a [`spool`](Builder::spool): what cannot be delivered waits on disk, also for
+//!   the next run; with [`write_ahead`](Builder::write_ahead) so does what a killed process had logged.
 //!
-//! What it does not promise: records still in memory when the process is killed, or ends by a signal; order between threads
-//! beyond the clock.
+//! What it does not promise: records still in memory when the process is killed; order between threads beyond the clock.
 //!
 //! # Traces
 //!
@@ -37,10 +38,12 @@
 //!
 //! # Where to go next
 //!
-//! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `fields` →
-//! `encode`, then `buffer`, then `shipper` → `batch` → `carrier`.
+//! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `packed` →
+//! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`, and beside them `spooler` → `spool`; `delivery`
+//! is what holds one process's buffer and shipper.
 
 mod builder;
+mod settings;
 mod environment;
 mod layer;
 mod levels;
@@ -51,14 +54,22 @@ mod fields;
 mod redact;
 mod callsite;
 mod encode;
+mod packed;
 mod reentry;
+mod sync;
 mod buffer;
 mod dropped;
+mod delivery;
+mod fork;
 mod shipper;
 mod batch;
 mod carrier;
+mod spooler;
+mod spool;
+mod notice;
 mod guard;
 mod exit;
+mod signals;
 mod panic_hook;
 mod stats;
 mod stderr;
@@ -100,8 +111,8 @@ pub fn traceparent() -> Option<String> {
         let span = registry.span(current.id()?)?;
         span.scope().find_map(|span| {
             let extensions = span.extensions();
-            let data = extensions.get::<span::SpanData>()?;
-            Some(traceparent::header(data.trace, data.id))
+            let span::SpanData(node) = extensions.get()?;
+            Some(traceparent::header(node.trace(), node.id))
         })
     })
 }

@@ -15,8 +15,9 @@ use tracing_core::metadata::Kind;
 use tracing_core::subscriber::Interest;
 use tracing_core::{Level, LevelFilter, Metadata, identify_callsite};
 
-use crate::buffer::{Buffer, Head};
+use crate::buffer::Head;
 use crate::callsite;
+use crate::delivery::Delivery;
 use crate::encode;
 use crate::exit;
 use crate::levels::Levels;
@@ -34,7 +35,7 @@ const LAST_WORDS: [&str; 2] = [
 /// A layer that wants to know of panics.
 #[derive(Clone)]
 struct Listener {
-    buffer: Weak<Buffer>,
+    delivery: Weak<Delivery>,
     levels: Levels,
 }
 
@@ -42,12 +43,12 @@ static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
 
 static INSTALLED: Once = Once::new();
 
-/// Has every panic from now on recorded in this buffer.
-pub(crate) fn listen(buffer: &Arc<Buffer>, levels: &Levels) {
+/// Has every panic from now on recorded.
+pub(crate) fn listen(delivery: &Arc<Delivery>, levels: &Levels) {
     let mut listeners = lock();
-    listeners.retain(|known| known.buffer.strong_count() > 0);
+    listeners.retain(|known| known.delivery.strong_count() > 0);
     listeners.push(Listener {
-        buffer: Arc::downgrade(buffer),
+        delivery: Arc::downgrade(delivery),
         levels: levels.clone(),
     });
     drop(listeners);
@@ -64,7 +65,7 @@ fn install() {
         previous(info);
         if is_the_end(info) {
             // What was not delivered cannot be told any more: the process is about to die.
-            let _ = exit::deliver();
+            let _ = exit::deliver(exit::PATIENCE);
         }
     }));
 }
@@ -83,8 +84,8 @@ fn record(info: &PanicHookInfo<'_>) {
         if listener.levels.events() < LevelFilter::ERROR {
             continue;
         }
-        if let Some(buffer) = listener.buffer.upgrade() {
-            buffer.push(Head::new(time, &METADATA, site_bytes), &body);
+        if let Some(delivery) = listener.delivery.upgrade() {
+            delivery.push(Head::new(time, &METADATA, site_bytes), &body);
         }
     }
 }

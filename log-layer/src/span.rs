@@ -1,6 +1,10 @@
-//! What the layer keeps with each span: its fields as JSON text, and its place in a trace.
+//! What the layer keeps with each span: its fields as JSON text, its place in a trace, and the spans around it.
 //!
-//! Lives in the registry's extensions. Whoever fills it has run the user's code before it takes their lock.
+//! Promises: an event finds everything in one look-up, and takes no lock unless a field was recorded late; whoever fills
+//! it has run the user's code before. A span keeps the data of those around it alive, never the other way round.
+
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_core::Metadata;
 
@@ -11,52 +15,159 @@ use crate::traceparent::{SpanId, TraceId};
 /// A span that has this field continues the trace it names; the field itself is not shown.
 const TRACEPARENT: &str = "traceparent";
 
-/// Data of one open span.
+/// More spans around one event are most likely a recursion; the innermost are kept.
+const DEPTH: usize = 32;
+
+/// What stands in the registry's extensions for each span.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanData(pub(crate) Arc<Node>);
+
+/// One open span.
 #[derive(Debug)]
-pub(crate) struct SpanData {
-    name: &'static str,
-    fields: Fields,
-    pub(crate) trace: TraceId,
+pub(crate) struct Node {
     pub(crate) id: SpanId,
+    name: &'static str,
+    parent: Option<Arc<Node>>,
+    /// As the span began: most are never changed.
+    first: Snapshot,
+    /// Whether `now` is something else.
+    changed: AtomicBool,
+    now: Mutex<Now>,
 }
 
-impl SpanData {
-    /// A span below one of the trace `inherited`, or a root if there is none.
+#[derive(Debug)]
+struct Snapshot {
+    json: Box<[u8]>,
+    trace: TraceId,
+    truncated: bool,
+}
+
+#[derive(Debug)]
+struct Now {
+    fields: Fields,
+    trace: TraceId,
+}
+
+impl Node {
+    /// A span below `parent`, or a root of its own trace.
     pub(crate) fn new(
         metadata: &'static Metadata<'static>,
         mut fields: Fields,
-        inherited: Option<TraceId>,
-    ) -> SpanData {
+        parent: Option<Arc<Node>>,
+    ) -> Node {
         let trace = take_trace(&mut fields)
-            .or(inherited)
+            .or_else(|| Some(parent.as_ref()?.trace()))
             .unwrap_or_else(TraceId::random);
-        SpanData {
-            name: metadata.name(),
-            fields,
-            trace,
+        let mut json = Vec::with_capacity(fields.json().len() + metadata.name().len() + 32);
+        write(&mut json, metadata.name(), &fields);
+        Node {
             id: SpanId::random(),
+            name: metadata.name(),
+            parent,
+            first: Snapshot {
+                json: json.into_boxed_slice(),
+                trace,
+                truncated: fields.truncated,
+            },
+            changed: AtomicBool::new(false),
+            now: Mutex::new(Now { fields, trace }),
         }
     }
 
     /// Takes fields that were recorded later; the last value wins.
-    pub(crate) fn record(&mut self, mut later: Fields, budget: Budget) {
+    pub(crate) fn record(&self, mut later: Fields, budget: Budget) {
+        let mut now = self.lock();
         if let Some(trace) = take_trace(&mut later) {
-            self.trace = trace;
+            now.trace = trace;
         }
-        self.fields.absorb(&later, budget);
+        now.fields.absorb(&later, budget);
+        self.changed.store(true, Release);
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"name\":");
-        encode::text(out, self.name);
-        out.extend_from_slice(b",\"fields\":{");
-        out.extend_from_slice(self.fields.json());
-        out.extend_from_slice(b"}}");
+    pub(crate) fn trace(&self) -> TraceId {
+        if self.changed.load(Acquire) {
+            self.lock().trace
+        } else {
+            self.first.trace
+        }
     }
 
-    pub(crate) fn truncated(&self) -> bool {
-        self.fields.truncated
+    /// Appends this span and those around it, outermost first, as the inside of a JSON array; of too many, the innermost
+    /// that fit into `bytes`. Returns whether something is missing or was cut before.
+    pub(crate) fn write_chain(&self, out: &mut Vec<u8>, bytes: usize) -> bool {
+        let mut chain = [None; DEPTH];
+        let mut count = 0;
+        let mut next = Some(self);
+        while let (Some(node), true) = (next, count < DEPTH) {
+            chain[count] = Some(node);
+            count += 1;
+            next = node.parent.as_deref();
+        }
+        let mut truncated = next.is_some();
+        let start = out.len();
+        for node in chain[..count].iter().rev().flatten() {
+            if out.len() > start {
+                out.push(b',');
+            }
+            truncated |= node.write(out);
+        }
+        if out.len() - start <= bytes {
+            return truncated;
+        }
+        self.write_innermost(out, start, bytes, &chain[..count]);
+        true
     }
+
+    /// The rare case: not all of them fit, and the outermost are left out.
+    fn write_innermost(&self, out: &mut Vec<u8>, start: usize, bytes: usize, chain: &[Option<&Node>]) {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        let mut used = 0;
+        for node in chain.iter().flatten() {
+            let mut json = Vec::new();
+            node.write(&mut json);
+            used += json.len() + 1;
+            if used > bytes {
+                break;
+            }
+            kept.push(json);
+        }
+        kept.reverse();
+        out.truncate(start);
+        out.extend_from_slice(&kept.join(&b','));
+    }
+
+    /// Appends the span alone. Returns whether something of it was cut.
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        if !self.changed.load(Acquire) {
+            out.extend_from_slice(&self.first.json);
+            return self.first.truncated;
+        }
+        let now = self.lock();
+        write(out, self.name, &now.fields);
+        now.fields.truncated
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One after the other: ten thousand spans inside each other would overflow the stack.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(mut parent) = next.and_then(Arc::into_inner) {
+            next = parent.parent.take();
+        }
+    }
+}
+
+fn write(out: &mut Vec<u8>, name: &str, fields: &Fields) {
+    out.extend_from_slice(b"{\"name\":");
+    encode::text(out, name);
+    out.extend_from_slice(b",\"fields\":{");
+    out.extend_from_slice(fields.json());
+    out.extend_from_slice(b"}}");
 }
 
 /// The trace named by a valid `traceparent`; an invalid one stays an ordinary field, where it can be seen.

@@ -4,9 +4,12 @@ use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
+use crate::fork;
+
 thread_local! {
     // Seeded by the system: the generator's own seed is clock and thread number, and two machines can share those.
-    static RANDOM: RefCell<fastrand::Rng> = RefCell::new(fastrand::Rng::with_seed(system_random()));
+    // A forked child must not go on where its parent does: it sows anew.
+    static RANDOM: RefCell<(u32, fastrand::Rng)> = RefCell::new(sown());
 }
 
 /// Sixteen bytes that name a trace, never all zero.
@@ -44,6 +47,14 @@ impl TraceId {
         (fits && trace != 0 && parent != 0).then_some(TraceId(trace))
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> TraceId {
+        TraceId(u128::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     pub(crate) fn hex(self) -> impl std::fmt::Display {
         Hex {
             number: self.0,
@@ -55,6 +66,14 @@ impl TraceId {
 impl SpanId {
     pub(crate) fn random() -> SpanId {
         SpanId(random())
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> SpanId {
+        SpanId(u64::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
     }
 
     pub(crate) fn hex(self) -> impl std::fmt::Display {
@@ -72,14 +91,27 @@ pub(crate) fn header(trace: TraceId, span: SpanId) -> String {
 
 /// Sixty-four bits of the system's randomness.
 pub(crate) fn system_random() -> u64 {
-    // The standard library keys its maps from the system's generator and offers no other way to it.
-    RandomState::new().build_hasher().finish()
+    // The standard library keys its maps from the system's generator and offers no other way to it. It asks that once for
+    // each thread, and a forked child inherits the answer.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}
+
+fn sown() -> (u32, fastrand::Rng) {
+    (fork::generation(), fastrand::Rng::with_seed(system_random()))
 }
 
 fn random() -> u64 {
     // A thread that is ending has no generator any more.
     RANDOM
-        .try_with(|random| random.borrow_mut().u64(1..))
+        .try_with(|random| {
+            let mut random = random.borrow_mut();
+            if random.0 != fork::generation() {
+                *random = sown();
+            }
+            random.1.u64(1..)
+        })
         .unwrap_or_else(|_| system_random() | 1)
 }
 

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{RawArgs, code};
@@ -28,6 +29,24 @@ pub(crate) struct Request<'a> {
     pub(crate) meta: Option<Meta>,
 }
 
+impl<'a> Request<'a> {
+    /// The texts of the arguments.
+    ///
+    /// # Errors
+    ///
+    /// When they are of another kind than `asyncredisrpc` has.
+    pub(crate) fn arguments(&self) -> Result<(&'a str, &'a str), serde_json::Error> {
+        let (args, kwargs) = (self.args.get(), self.kwargs.get());
+        if args.starts_with('[') && kwargs.starts_with('{') {
+            Ok((args, kwargs))
+        } else {
+            Err(serde_json::Error::custom(
+                "args must be an array and kwargs an object",
+            ))
+        }
+    }
+}
+
 /// What is left of a malformed request when it can at least be answered.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Answerable<'a> {
@@ -46,28 +65,44 @@ impl Answerable<'_> {
 }
 
 /// A request's id. It becomes part of a Redis key, so it is either short and of harmless characters, or a number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestId {
     Number(i64),
     Text(TextId),
 }
 
 /// Holds `[0-9A-Za-z_-]{1,64}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TextId(String);
 
-impl TryFrom<String> for TextId {
-    type Error = &'static str;
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Id;
+        impl Visitor<'_> for Id {
+            type Value = RequestId;
 
-    fn try_from(id: String) -> Result<Self, Self::Error> {
-        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if (1..=64).contains(&id.len()) && id.bytes().all(harmless) {
-            Ok(Self(id))
-        } else {
-            Err("not a request id")
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a request id")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<RequestId, E> {
+                Ok(RequestId::Number(id))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<RequestId, E> {
+                i64::try_from(id).map(RequestId::Number).map_err(E::custom)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<RequestId, E> {
+                let harmless = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+                if (1..=64).contains(&id.len()) && id.bytes().all(harmless) {
+                    Ok(RequestId::Text(TextId(id.to_owned())))
+                } else {
+                    Err(E::custom("not a request id"))
+                }
+            }
         }
+        deserializer.deserialize_any(Id)
     }
 }
 
@@ -90,6 +125,9 @@ pub(crate) struct Meta {
     /// The inbox to reply to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reply_to: Option<String>,
+    /// When the request was sent, in milliseconds since the epoch by the clock of Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent: Option<i64>,
     /// When the caller stops waiting, in milliseconds since the epoch by the clock of Redis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deadline: Option<i64>,
@@ -112,15 +150,23 @@ pub(crate) fn request(id: &str, name: &str, RawArgs { args, kwargs }: &RawArgs, 
     format!(r#"{{"id":"{id}","name":{name},"args":{args},"kwargs":{kwargs},"meta":{meta}}}"#)
 }
 
-/// A reply as a client receives it.
+/// A reply as a Python server writes it, and all that the caller sees of any other.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reply {
-    /// Present in an inbox, where it tells which call this is for.
-    #[serde(default)]
-    pub(crate) id: Option<RequestId>,
     #[serde(rename = "error")]
     pub(crate) code: i64,
     pub(crate) result: Box<RawValue>,
+}
+
+/// A reply in an inbox, where its id tells which call it is for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InboxReply<'a> {
+    #[serde(borrow, default)]
+    pub(crate) id: Option<&'a RawValue>,
+    #[serde(rename = "error")]
+    pub(crate) code: i64,
+    #[serde(borrow)]
+    pub(crate) result: &'a RawValue,
 }
 
 /// The text of a reply; the id only where it tells something, because the list's name tells it to Python.

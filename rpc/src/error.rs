@@ -9,7 +9,8 @@ use crate::Fault;
 #[non_exhaustive]
 pub enum Error {
     /// No reply came in time. A request that was sent may still be carried out.
-    #[error("{method}: no reply within {after:?} (sent: {sent}, queue length: {}, live servers: {})", known(*queue_len), known(*servers))]
+    #[error("{method}: no reply within {after:?} (sent: {sent}, queue length: {}, live servers: {}, taken by: {})",
+        known(*queue_len), known(*servers), taken_by.as_deref().unwrap_or("nobody known"))]
     Timeout {
         /// The method called.
         method: String,
@@ -21,6 +22,8 @@ pub enum Error {
         queue_len: Option<u64>,
         /// How many servers of this crate serve the queue, if Redis told in time. Python servers do not count.
         servers: Option<u64>,
+        /// The server that had the request in its hands, if one said so in time.
+        taken_by: Option<String>,
     },
     /// The server has no such method.
     #[error("no server method is called {method:?}")]
@@ -42,6 +45,14 @@ pub enum Error {
         /// The beginning of the reply's text.
         raw: String,
     },
+    /// The queue takes no more requests now, so this one was not sent, or was taken back.
+    #[error("the queue is full (length: {}, limit: {})", known(*queue_len), known(*limit))]
+    Overloaded {
+        /// How many requests waited when Redis told last; none if its memory is full.
+        queue_len: Option<u64>,
+        /// How many may wait, see [`max_queue_len`](crate::ClientBuilder::max_queue_len).
+        limit: Option<u64>,
+    },
     /// The request is larger than a server accepts.
     #[error("the request has {bytes} bytes, more than {limit}")]
     TooLarge {
@@ -61,8 +72,9 @@ pub enum Error {
     /// A builder was given something that cannot work.
     #[error("{0}")]
     Config(String),
-    /// What was registered with [`on_start`](crate::ServerBuilder::on_start) failed, so nothing was served.
-    #[error("the server's start hook failed")]
+    /// What was registered with [`on_start`](crate::ServerBuilder::on_start) failed, or the system gave no thread, so
+    /// nothing was served.
+    #[error("the server did not start")]
     Start(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The client's tasks have ended with their runtime.
     #[error("the client is closed: its runtime has ended")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{code, repair};
+use crate::{Error, code, repair};
 
 /// A failure that crosses the wire: what a handler returns and what its caller sees as
 /// [`Error::Remote`](crate::Error::Remote).
@@ -37,6 +37,11 @@ impl Fault {
             retryable: true,
             ..Self::app(code::OVERLOADED, message)
         }
+    }
+
+    /// The call is wanted no more (code 7).
+    pub fn cancelled() -> Self {
+        Self::app(code::CANCELLED, "the call was cancelled")
     }
 
     /// What is needed to answer is away (code 8); retryable.
@@ -100,6 +105,33 @@ impl Fault {
                 data: Some(result.to_owned()),
                 ..Self::app(code, "the server gave no message")
             },
+        }
+    }
+}
+
+/// A failure of what a handler uses, such as a tower layer.
+impl From<Box<dyn std::error::Error + Send + Sync>> for Fault {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        error
+            .downcast::<Self>()
+            .map_or_else(|error| Self::handler(error.to_string()), |fault| *fault)
+    }
+}
+
+/// A failure of a call that a handler made. What another server said is passed on.
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Remote(fault) => fault,
+            Error::Timeout { .. } => Self::app(code::DEADLINE_EXCEEDED, error.to_string()),
+            Error::Overloaded { .. } => Self::overloaded(error.to_string()),
+            Error::Transport { .. } | Error::Closed => Self::unavailable(error.to_string()),
+            Error::UnknownMethod { .. }
+            | Error::Encode(_)
+            | Error::Decode { .. }
+            | Error::TooLarge { .. }
+            | Error::Config(_)
+            | Error::Start(_) => Self::handler(error.to_string()),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Requests and replies have the names that `asyncredisrpc` fixed. Everything of ours begins with the queue's
 //! hash tag, so that it lies in the same cluster slot as the queue and no queue name can collide with it.
 
-use crate::Error;
+use crate::{Address, Error};
 
 const PREFIX: &str = "asyncredisrpc:";
 
@@ -11,6 +11,8 @@ const PREFIX: &str = "asyncredisrpc:";
 pub(crate) struct Keys {
     queue: String,
     own: String,
+    /// What a reply's list begins with.
+    replies: String,
 }
 
 impl Keys {
@@ -30,7 +32,26 @@ impl Keys {
             }
             (false, None) => format!("{{{name}}}"),
         };
-        Ok(Self { queue: name, own })
+        Ok(Self {
+            replies: name.clone(),
+            queue: name,
+            own,
+        })
+    }
+
+    /// The keys as they are there. In a cluster the list of a reply must lie in the slot of the queue, too. The name
+    /// that Python knows does so only if the queue's name has a hash tag, but Python's clients do not speak to a cluster.
+    pub(crate) fn at(self, address: &Address) -> Self {
+        if address.is_cluster() && hash_tag(&self.queue).is_none() {
+            let replies = format!("{}:reply", self.own);
+            return Self { replies, ..self };
+        }
+        self
+    }
+
+    /// The queue's name, as clients and servers were given it.
+    pub(crate) fn name(&self) -> &str {
+        &self.queue[PREFIX.len()..]
     }
 
     /// List of requests.
@@ -40,7 +61,7 @@ impl Keys {
 
     /// List with the reply for a caller that gave no inbox.
     pub(crate) fn reply(&self, id: impl std::fmt::Display) -> String {
-        format!("{}:{id}", self.queue)
+        format!("{}:{id}", self.replies)
     }
 
     /// List with all replies for one client.
@@ -66,6 +87,16 @@ impl Keys {
     /// Hash from worker to what is needed to find its slots.
     pub(crate) fn workers(&self) -> String {
         format!("{}:workers", self.own)
+    }
+
+    /// Text that is there for a while after a worker's requests were taken away from it.
+    pub(crate) fn lost(&self, worker: &str) -> String {
+        format!("{}:lost:{worker}", self.own)
+    }
+
+    /// Channel on which servers are told which calls were cancelled.
+    pub(crate) fn control(&self) -> String {
+        format!("{}:ctl", self.own)
     }
 
     /// List of dead letters.
@@ -102,6 +133,8 @@ mod tests {
             keys.inbox("c"),
             keys.heartbeat("w"),
             keys.workers(),
+            keys.lost("w"),
+            keys.control(),
             keys.dead(),
             keys.deaths(),
         ] {
@@ -117,6 +150,14 @@ mod tests {
     fn our_keys_lie_in_the_cluster_slot_of_the_queue() {
         check("math", "asyncredisrpc:math:7", "{asyncredisrpc:math}:w:w:3");
         check("{a}b", "asyncredisrpc:{a}b:7", "{a}:asyncredisrpc:{a}b:w:w:3");
+    }
+
+    #[test]
+    fn in_a_cluster_replies_lie_in_the_slot_of_the_queue() {
+        let cluster: Address = "redis+cluster://h".parse().unwrap();
+        let reply = |queue| Keys::new(queue).unwrap().at(&cluster).reply(7);
+        assert_eq!(reply("math"), "{asyncredisrpc:math}:reply:7");
+        assert_eq!(reply("{a}b"), "asyncredisrpc:{a}b:7");
     }
 
     #[test]

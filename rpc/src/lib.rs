@@ -15,7 +15,7 @@
 //!
 //! Where to go next: [`Client`] calls, [`Server`] answers, [`Kw`], [`Args`] and [`RawArgs`] say how arguments
 //! travel, [`Fault`] is what a handler fails with and [`Error`] what a caller sees. Inside, `envelope` is what
-//! crosses Redis, `keys` names every key, and `connection` is the only file that knows the Redis client library.
+//! crosses Redis, `keys` names every key, and `connection` is the only folder that knows the Redis client library.
 //!
 //! ```no_run
 //! use rpc::{Client, Fault, Server};
@@ -58,13 +58,18 @@ mod params;
 mod repair;
 mod envelope;
 mod keys;
+mod parent;
 mod connection;
 mod client;
 mod server;
 
 pub use arguments::{Args, Arguments, Kw, RawArgs};
 pub use client::{Call, Client, ClientBuilder, QueueState};
+pub use connection::Address;
 pub use error::Error;
 pub use fault::Fault;
 pub use params::RawParams;
-pub use server::{Context, Handler, Report, Server, ServerBuilder};
+pub use server::{
+    Always, Answer, Batching, ByName, ByValue, Context, Extract, Handler, IntoAnswer, MethodService, Needs,
+    Params, Perhaps, Report, Request, Server, ServerBuilder, State,
+};

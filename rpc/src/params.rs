@@ -26,6 +26,10 @@ use serde_json::value::RawValue;
 
 use crate::{Fault, repair};
 
+mod signature;
+
+pub(crate) use signature::Parameters;
+
 /// All arguments of a call as the JSON text they came as, for a handler that binds them itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename = "$rpc::RawParams")]
@@ -44,17 +48,13 @@ const RAW_PARAMS: &str = "$rpc::RawParams";
 /// # Errors
 ///
 /// A fault with code 3.
-pub(crate) fn bind<P: DeserializeOwned>(
-    method: &str,
-    args: &RawValue,
-    kwargs: &RawValue,
-) -> Result<P, Fault> {
-    bind_text(method, args.get(), kwargs.get()).or_else(|fault| {
-        let (args, kwargs) = match (repair::repaired(args.get()), repair::repaired(kwargs.get())) {
+pub(crate) fn bind<P: DeserializeOwned>(method: &str, args: &str, kwargs: &str) -> Result<P, Fault> {
+    bind_text(method, args, kwargs).or_else(|fault| {
+        let (args, kwargs) = match (repair::repaired(args), repair::repaired(kwargs)) {
             (None, None) => return Err(fault),
             (fixed_args, fixed_kwargs) => (
-                fixed_args.map_or(Cow::Borrowed(args.get()), Cow::Owned),
-                fixed_kwargs.map_or(Cow::Borrowed(kwargs.get()), Cow::Owned),
+                fixed_args.map_or(Cow::Borrowed(args), Cow::Owned),
+                fixed_kwargs.map_or(Cow::Borrowed(kwargs), Cow::Owned),
             ),
         };
         bind_text(method, &args, &kwargs)

@@ -214,14 +214,14 @@ async fn no_more_handlers_run_than_allowed() {
 }
 
 #[tokio::test]
-async fn a_thousand_calls_take_two_connections() {
+async fn ten_thousand_calls_take_two_connections() {
     let redis = Redis::start_with(&["--appendfsync", "no"]).await;
     let client = client(&redis);
     let calls = {
         let client = client.clone();
-        tokio::spawn(async move { join_all((0..1000).map(|i| client.call::<i64>("sum", (i, 1)))).await })
+        tokio::spawn(async move { join_all((0..10_000).map(|i| client.call::<i64>("sum", (i, 1)))).await })
     };
-    until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 1000).await;
+    until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 10_000).await;
     // One of them is the one that asks.
     until(async || redis.command::<String>("CLIENT LIST").await.lines().count() == 3).await;
     start(server(&redis)).await;
@@ -293,6 +293,8 @@ async fn a_timeout_tells_how_the_queue_stands() {
 async fn a_call_whose_caller_has_gone_is_not_started() {
     let redis = Redis::start().await;
     let client = client(&redis);
+    // It is connected, so the request does get into the queue.
+    client.queue_state().await.unwrap();
     let early = client
         .request("count")
         .timeout(Duration::from_millis(50))

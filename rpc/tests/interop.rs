@@ -34,6 +34,10 @@ async def nan():
     return [float('nan'), float('-inf')]
 
 @server.task
+async def huge():
+    return [2**70, float('1e400')]
+
+@server.task
 async def surrogate():
     return 'a\ud800b'
 
@@ -174,8 +178,16 @@ async fn a_python_server_is_called() {
         matches!(client.call::<u8>("echo", ("a",)).await, Err(Error::Decode { raw, .. }) if raw == "\"a\"")
     );
 
-    let calls = join_all((0..200).map(|i| client.call::<i64>("sum", (i, i)))).await;
-    for (i, total) in (0..200).zip(calls) {
+    // A number that does not fit is an error, and its text is there for who wants it.
+    assert!(matches!(
+        client.call::<Vec<u64>>("huge", ()).await,
+        Err(Error::Decode { .. })
+    ));
+    let (_, raw) = client.call_raw("huge", ()).await.unwrap();
+    assert_eq!(raw.get(), r#"[1180591620717411303424, "Infinity"]"#);
+
+    let calls = join_all((0..500).map(|i| client.call::<i64>("sum", (i, i)))).await;
+    for (i, total) in (0..500).zip(calls) {
         assert_eq!(total.unwrap(), 2 * i);
     }
     assert_eq!(redis.command::<Vec<String>>("KEYS *").await, Vec::<String>::new());

@@ -89,8 +89,19 @@ impl Redis {
     }
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
-        let client = redis::Client::open(self.url()).unwrap();
+        self.connection_to(self.url()).await
+    }
+
+    pub(crate) async fn connection_as(&self, password: &str) -> MultiplexedConnection {
+        self.connection_to(format!("redis://:{password}@127.0.0.1:{}", self.port))
+            .await
+    }
+
+    async fn connection_to(&self, url: String) -> MultiplexedConnection {
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let client = redis::Client::open(url).unwrap();
         client
             .get_multiplexed_async_connection_with_config(&config)
             .await

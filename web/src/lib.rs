@@ -5,7 +5,7 @@
 //! `/assets/…`, and the API the page calls under `/api`.
 //!
 //! Where to read on: `static/app.js` wires the page together; `static/api.js` is the only file that talks to the
-//! server; `build.rs` makes the addresses.
+//! server; `build.rs` puts the modules end to end and makes the addresses.
 
 /// What a browser may do on this page: load our own files and nothing else, and never turn text into code.
 ///

@@ -1,102 +1,112 @@
 /**
- * The page, wired: the URL is the state, the state asks for a search, the answers go to the parts that show them.
+ * The page, wired: the URL is the state, the state chooses a view, the view asks and shows.
  *
- * Where to read on: `state.js` (what the URL says), `search.js` and `live.js` (what is asked), `list.js` and
- * `record.js` (what is shown), `query-text.js` (what a click does to the query).
+ * Where to read on: `state.js` (what the URL says), `records.js` (the list, its chart and what comes in live),
+ * `record.js` (what an open row shows), `query-text.js` (what a click does to the query); `overview.js`, `context.js`,
+ * `trace-view.js`, `issues.js` and `saved.js` are the other views.
  *
- * @import { HistogramAnswer, LogRecord, SearchAnswer } from "./api.js"
- * @import { Taken } from "./pending.js"
- * @import { State } from "./state.js"
+ * @import { Issue, LogRecord, SavedEntry } from "./api.js"
+ * @import { RecordActions } from "./record.js"
+ * @import { State, View } from "./state.js"
  */
 
-import { ApiError } from "./api.js";
 import { copy } from "./clipboard.js";
-import { buttonById, byId, element } from "./element.js";
-import { explain, investigate, newest } from "./empty.js";
-import { bucketsFor, Histogram } from "./histogram.js";
+import { toggled } from "./columns.js";
+import { Context } from "./context.js";
+import { byId, element } from "./element.js";
+import { Help } from "./help.js";
+import { Issues } from "./issues.js";
 import { listenForKeys } from "./keyboard.js";
-import { List } from "./list.js";
-import { Live } from "./live.js";
+import { ExportMenu, placeMenu } from "./menu.js";
+import { Overview } from "./overview.js";
 import { QueryBar } from "./query-bar.js";
-import { not, only, phrase, term } from "./query-text.js";
-import { recordView } from "./record.js";
-import { Search } from "./search.js";
+import { not, only, phrase, splitPipeline, term } from "./query-text.js";
+import { Records } from "./records.js";
+import { SaveForm } from "./save-form.js";
+import { Saved } from "./saved.js";
 import { isFirstView, readState, searchesAlike, searchParameters, writeState } from "./state.js";
-import { Summary } from "./summary.js";
-import { nextTheme, theme } from "./theme.js";
-import { iso, presetFor, rangeLabel, relative } from "./time.js";
+import { theme, useTheme } from "./theme.js";
+import { iso } from "./time.js";
 import { TimeMenu } from "./time-menu.js";
-
-/** A page that follows for days must not grow for days. */
-const MOST_LIVE_ROWS = 2000;
-
-/** How often the chart is counted anew while records come in. */
-const RECOUNT = 10_000;
+import { topValues } from "./top-values.js";
+import { TraceView } from "./trace-view.js";
 
 /** What one wants to see beside a record that somebody linked, and the longest a traced request takes. */
 const AROUND = 15 * 60_000;
 
 let state = readState(location.search);
-let firstView = isFirstView(location.search);
-let readAsText = false;
-let countedAt = 0;
-/** The list shows what was asked for last; until then, what comes in live has to wait. */
-let listStands = false;
 
-const summary = new Summary();
 const bar = new QueryBar({
-  run: (q) => go({ q, asText: false, id: "" }, { again: true }),
-  cancel: () => {
-    search.cancel();
-    listStands = true;
-    summary.say("Cancelled.");
-  },
+  run: (q) => go({ q, asText: false, id: "", view: state.view === "issues" ? "issues" : "records" }, { again: true }),
+  cancel: () => records.cancel(),
   readAs: (asText) => go({ asText, id: "" }),
+  range: () => searchParameters({ ...state, q: "" }),
 });
 const timeMenu = new TimeMenu((from, to) =>
-  go({ from, to, id: "", live: state.live && !to }, { again: true }),
+  go({ from, to, id: "", live: state.live && !to, view: timedView() }, { again: true }),
 );
-const chart = new Histogram({
-  narrow: (from, to) => go({ from, to, id: "", live: false }),
-  level: (level) => filter(only, term("level", level)),
-});
-const list = new List({
-  open: (record) =>
-    recordView(record, {
-      only: (wanted) => filter(only, wanted),
-      not: (unwanted) => filter(not, unwanted),
-      trace: showTrace,
-      copy: copyAndSay,
-      permalink,
-    }),
-  changed: (record) => {
-    go({ id: record?.id ?? "" });
-    live.flush();
+/** @type {RecordActions} */
+const recordActions = {
+  only: (wanted) => filter(only, wanted),
+  not: (unwanted) => filter(not, unwanted),
+  trace: (record) => go({ view: "trace", trace: record.trace_id ?? "", id: record.id, live: false }),
+  around: (record) => go({ view: "context", id: record.id, live: false }),
+  column: (name) => go({ columns: toggled(state.columns, name) }),
+  hasColumn: (name) => state.columns.includes(name),
+  values: (field) => topValues(field, filterParameters(), recordActions),
+  copy: copyAndSay,
+  permalink,
+};
+const failed = (/** @type {Error} */ error) =>
+  notice(error.message, element("button", { type: "button", click: () => run() }, "Try again"));
+const running = (/** @type {boolean} */ is) => bar.showRunning(is);
+const records = new Records(
+  {
+    state: () => state,
+    go,
+    run: () => run(),
+    notice,
+    say,
+    copy: copyAndSay,
+    level: (level) => filter(only, term("level", level)),
+    record: recordActions,
   },
-});
-const search = new Search({
-  running: (running) => {
-    bar.showRunning(running);
-    byId("list").setAttribute("aria-busy", String(running));
-  },
-  found,
-  older,
-  counted,
+  bar,
+  isFirstView(location.search),
+);
+const overview = new Overview({
+  search: (q) => go({ q, asText: false, view: "records" }),
+  issue: showIssue,
+  go,
+  absent: () => go({ view: "records" }, { replace: true }),
+  again: () => records.count(state),
+  copy: copyAndSay,
   failed,
 });
-const live = new Live({
-  paused: readerReads,
-  show: arrived,
-  changed: showLive,
-  late: runSearch,
-  restart: run,
+const context = new Context({ record: recordActions, go, running, failed });
+const traceView = new TraceView({
+  record: recordActions,
+  records: (from, to) => showTraceRecords(from, to),
+  running,
+  failed,
 });
+const issues = new Issues({ records: showIssue, go, running, failed });
+const saved = new Saved({ open: openSaved, edit: (entry) => saveForm.open(entry, entry.id), running, failed });
+const saveForm = new SaveForm({
+  kept: (entry) => {
+    say(`Saved as ${entry.name}.`);
+    if (state.view === "saved") saved.run();
+  },
+  utc: () => state.utc,
+});
+const exportMenu = new ExportMenu(copyAndSay);
+const help = new Help();
 
 /**
- * Changes the state, the URL with it, and searches if that needs a search.
+ * Changes the state, the URL with it, and asks the server if that needs it to.
  * @param {Partial<State>} change
  * @param {object} [how]
- * @param {boolean} [how.again] search even if nothing changed
+ * @param {boolean} [how.again] ask even if nothing changed
  * @param {boolean} [how.replace] add no step to go back
  */
 function go(change, { again = false, replace = false } = {}) {
@@ -109,194 +119,128 @@ function go(change, { again = false, replace = false } = {}) {
   if (!alike || again) run();
 }
 
+const TITLES = /** @type {Record<View, string>} */ ({
+  overview: "Overview",
+  records: "Records",
+  context: "Around a record",
+  trace: "Trace",
+  issues: "Issues",
+  saved: "Saved",
+});
+
 function showState() {
+  const { view } = state;
   bar.show(state.q);
   timeMenu.show(state);
-  list.showWrap(state.wrap);
-  for (const name of /** @type {const} */ (["live", "utc", "wrap"])) {
+  records.showLook(state);
+  context.showLook(state);
+  if (view === "issues") issues.draw(state);
+  for (const name of /** @type {const} */ (["live", "utc", "wrap", "dense"])) {
     byId(name).setAttribute("aria-pressed", String(state[name]));
   }
-  document.title = state.q ? `${state.q} · Logs` : "Logs";
+  for (const name of /** @type {const} */ (["overview", "records", "context", "trace", "issues", "saved"])) {
+    byId(name).hidden = view !== name;
+  }
+  byId("chart").hidden = view !== "overview" && view !== "records";
+  byId("facts").hidden = view !== "records";
+  for (const link of document.querySelectorAll(".views a")) {
+    const target = /** @type {View} */ (link.getAttribute("data-view"));
+    link.setAttribute("href", writeState(viewState(target)));
+    if (target === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  exportMenu.show(searchParameters(state), new URL(writeState(state), location.href).href);
+  document.title = state.q && view === "records" ? `${state.q} · Logs` : `${TITLES[view]} · Logs`;
 }
 
-async function run() {
-  listStands = false;
+/** What a view shows when one goes to it: the overview and the saved ones begin without a query. @param {View} view @returns {State} */
+function viewState(view) {
+  const bare = view === "overview" || view === "saved";
+  return { ...state, view, id: "", live: false, trace: "", ...(bare ? { q: "", asText: false } : {}) };
+}
+
+function run() {
   byId("notice").hidden = true;
-  live.stop();
-  search.cancel();
-  if (state.live) {
-    const { from: _from, to: _to, ...followed } = searchParameters(state);
-    await live.start(followed);
-    if (!state.live) return;
+  for (const view of [records, overview, context, traceView, issues, saved]) view.stop();
+  if (state.view !== "records") {
+    bar.showRunning(false);
+    bar.showNothing();
   }
-  await runSearch();
-}
-
-async function runSearch() {
-  await search.run(searchParameters(state), bucketsFor(chart.width));
-}
-
-/** @param {SearchAnswer} answer */
-function found(answer) {
-  readAsText = Boolean(answer.as_text);
-  bar.showReading(state.q, state.asText, answer);
-  list.replace(answer.records, state.utc);
-  listStands = true;
-  if (scrollY > 0) scrollTo(0, 0);
-  byId("empty").hidden = true;
-  summary.found(answer, list.size, state.live);
-  showEnd();
-  if (answer.records.length === 0) showEmpty();
-  else firstView = false;
-  if (state.id && !list.reveal(state.id) && state.to) say("The linked record is not among these.");
-  live.flush();
-}
-
-/** @param {SearchAnswer} answer */
-function older(answer) {
-  list.append(answer.records);
-  summary.older(answer, list.size);
-  showEnd();
-}
-
-/** @param {HistogramAnswer | null} answer */
-function counted(answer) {
-  countedAt = Date.now();
-  chart.show(answer, state.utc);
-  summary.counted(answer);
-}
-
-/** @param {Error} error */
-function failed(error) {
-  listStands = true;
-  const refused = error instanceof ApiError && error.status === 400;
-  if (refused && state.q) return bar.showError(state.q, error.answer);
-  notice(error.message, element("button", { type: "button", click: () => run() }, "Try again"));
-}
-
-function showEnd() {
-  const more = search.next !== null;
-  const button = buttonById("older");
-  button.hidden = !more;
-  byId("end-note").textContent = more || list.size === 0 ? "" : "No older records in this range.";
-  endSeen.unobserve(button);
-  endSeen.observe(button);
-}
-
-const endSeen = new IntersectionObserver(
-  (entries) => {
-    if (entries.some((entry) => entry.isIntersecting)) search.older();
-  },
-  { rootMargin: "1200px" },
-);
-
-async function showEmpty() {
-  const { signal } = search;
-  try {
-    const latest = firstView && !state.live && (await newest({}, signal));
-    firstView = false;
-    const from = latest ? presetFor(Date.now() - Date.parse(latest.time)) : state.from;
-    if (from !== state.from) {
-      go({ from }, { replace: true });
-      return notice(
-        `Nothing was logged in the last hour. Shown instead: ${rangeLabel(from, "", state.utc).toLowerCase()}.`,
-      );
-    }
-    const findings = await investigate(state, signal);
-    if (signal.aborted || list.size > 0) return;
-    byId("empty").replaceChildren(
-      ...explain(findings, state, {
-        jump: (from, to) => go({ from, to, live: false }),
-        drop: () => go({ q: "", asText: false }),
-        live: () => go({ live: true }),
-        copy: copyAndSay,
-      }),
-    );
-    byId("empty").hidden = false;
-  } catch (error) {
-    if (!signal.aborted) failed(/** @type {Error} */ (error));
+  switch (state.view) {
+    case "overview":
+      records.count(state);
+      return overview.run(state);
+    case "records":
+      return records.run(state);
+    case "context":
+      return context.run(state);
+    case "trace":
+      return traceView.run(state);
+    case "issues":
+      return issues.run(state);
+    case "saved":
+      return saved.run();
   }
 }
 
-/** @param {Taken} taken */
-function arrived(taken) {
-  list.insert(taken);
-  scrollTo(0, 0);
-  byId("empty").hidden = true;
-  if (list.trim(MOST_LIVE_ROWS)) {
-    search.next = null;
-    showEnd();
-    byId("end-note").textContent =
-      "Older records were let go to keep the page light. A new search brings them back.";
-  }
-  if (Date.now() - countedAt < RECOUNT) return;
-  countedAt = Date.now();
-  search.recount(bucketsFor(chart.width));
+/** The view in which a range of time means something. @returns {View} */
+function timedView() {
+  return state.view === "overview" || state.view === "issues" ? state.view : "records";
 }
 
-/** Whether rows have to stay where they are. */
-function readerReads() {
-  return (
-    !listStands || document.hidden || scrollY > 4 || list.hasOpen || !(getSelection()?.isCollapsed ?? true)
-  );
-}
-
-function showLive() {
-  const button = buttonById("live");
-  button.dataset.connection = live.connection;
-  button.textContent = { off: "Live", connecting: "Live", on: "Live", lost: "Lost" }[live.connection];
-  button.title =
-    live.connection === "lost" ? "The connection is lost; trying again" : "Follow new records ( . )";
-  const waiting = live.pending.size;
-  const pill = byId("pill");
-  pill.hidden = waiting === 0 || !readerReads();
-  pill.textContent = `↑ ${waiting.toLocaleString("en")} new`;
-}
-
-function toggleLive() {
-  const endless = !state.to && (relative(state.from) !== null || state.from === "all");
-  if (state.live || endless) go({ live: !state.live, id: "" }, { replace: true });
-  else go({ live: true, id: "", from: "-15m", to: "" });
+function filterParameters() {
+  return searchParameters({ ...state, q: splitPipeline(state.q).filter });
 }
 
 /** @param {(query: string, term: string) => string} change @param {string | null} wanted */
 function filter(change, wanted) {
   if (wanted === null) return;
   // What was searched as text must stay text when it becomes part of a query.
-  const query = state.q && (readAsText || state.asText) ? phrase(state.q) : state.q;
-  go({ q: change(query, wanted), asText: false, id: "" });
+  const query = state.q && (records.readAsText || state.asText) ? phrase(state.q) : state.q;
+  // A table's value asks for the records behind it.
+  const base = splitPipeline(query).filter.trim();
+  go({ q: change(base, wanted), asText: false, id: "", view: "records" });
 }
 
-/** @param {LogRecord} record */
-function showTrace(record) {
-  const at = Date.parse(record.time);
-  const q = term("trace", record.trace_id ?? "");
-  if (q) go({ q, asText: false, from: iso(at - AROUND), to: iso(at + AROUND), live: false, id: record.id });
+/** @param {string} q @param {Issue} issue */
+function showIssue(q, issue) {
+  const seen = Date.parse(issue.last_seen);
+  const inRange = state.from === "all" || Date.now() - seen < 3_600_000;
+  go({ q, asText: false, id: "", view: "records", ...(inRange ? {} : { from: issue.first_seen, to: iso(seen + 1) }) });
+}
+
+/** @param {string} from @param {string} to */
+function showTraceRecords(from, to) {
+  const q = term("trace", state.trace);
+  const range = { from: iso(Date.parse(from) - AROUND), to: iso(Date.parse(to) + AROUND) };
+  if (q) go({ q, asText: false, ...range, view: "records", trace: "", id: "" });
+}
+
+/** @param {SavedEntry} entry */
+function openSaved({ q, from }) {
+  go({ view: "records", q, asText: false, from: from || state.from, to: "", id: "" });
 }
 
 /** @param {LogRecord} record */
 function permalink(record) {
   const at = Date.parse(record.time);
-  // The end is rounded up: the record's time has nanoseconds, `at` has not.
-  const link = writeState({ ...state, from: iso(at - AROUND), to: iso(at + 1), live: false, id: record.id });
+  const link = writeState({
+    ...state,
+    view: "records",
+    q: splitPipeline(state.q).filter.trim(),
+    from: iso(at - AROUND),
+    // The end is rounded up: the record's time has nanoseconds, `at` has not.
+    to: iso(at + 1),
+    live: false,
+    trace: "",
+    id: record.id,
+  });
   return new URL(link, location.href).href;
 }
 
 /** @param {string} text @param {string} what */
 async function copyAndSay(text, what) {
   say((await copy(text)) ? `${what} is copied.` : "The browser does not let this page copy.");
-}
-
-/** @param {1 | -1} step */
-async function moveToError(step) {
-  const isError = (/** @type {LogRecord} */ record) => record.level === "error";
-  // Some pages further is as far as a key press should reach.
-  for (let pages = 0; pages < 10; pages += 1) {
-    if (list.move(step, isError)) return;
-    if (step < 0 || search.next === null || search.busy) break;
-    await search.older();
-  }
-  say(step > 0 ? "No error further down." : "No error further up.");
 }
 
 /** @param {string} words @param {Node} [action] */
@@ -316,48 +260,52 @@ function say(words) {
 }
 
 function showTheme() {
-  byId("theme").setAttribute("aria-label", `Colours: ${theme()}`);
-  byId("theme").title = `Colours: ${theme()}`;
+  for (const button of document.querySelectorAll("[data-choose-theme]")) {
+    button.setAttribute("aria-pressed", String(button.getAttribute("data-choose-theme") === theme()));
+  }
 }
 
-const help = /** @type {HTMLDialogElement} */ (byId("help"));
-byId("help-open").addEventListener("click", () => help.showModal());
-byId("live").addEventListener("click", toggleLive);
-byId("wrap").addEventListener("click", () => go({ wrap: !state.wrap }));
-byId("utc").addEventListener("click", () => {
-  go({ utc: !state.utc });
-  list.showZone(state.utc);
-  chart.showZone(state.utc);
+for (const menu of ["time-menu", "view-menu", "export-menu"]) placeMenu(menu);
+byId("live").addEventListener("click", () => records.toggleLive());
+for (const name of /** @type {const} */ (["wrap", "dense", "utc"])) {
+  byId(name).addEventListener("click", () => go({ [name]: !state[name] }));
+}
+byId("save-open").addEventListener("click", () =>
+  saveForm.open({ name: state.q, q: state.q, from: state.from, alert: null }, null),
+);
+for (const button of document.querySelectorAll("[data-choose-theme]")) {
+  button.addEventListener("click", () => {
+    useTheme(button.getAttribute("data-choose-theme") ?? "system");
+    showTheme();
+  });
+}
+byId("views").addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (!link || !(event instanceof MouseEvent) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  go(viewState(/** @type {View} */ (link.getAttribute("data-view"))), { again: true });
 });
-byId("theme").addEventListener("click", () => {
-  nextTheme();
-  showTheme();
-});
-byId("older").addEventListener("click", () => search.older());
-byId("pill").addEventListener("click", () => {
-  list.closeAll();
-  getSelection()?.removeAllRanges();
-  scrollTo(0, 0);
-  live.flush();
-});
-document.addEventListener("scroll", () => live.flush(), { passive: true });
-document.addEventListener("visibilitychange", () => live.flush());
-window.addEventListener("resize", () => chart.draw());
 window.addEventListener("popstate", () => {
   const before = state;
   state = readState(location.search);
   showState();
-  list.showZone(state.utc);
-  chart.showZone(state.utc);
   if (!searchesAlike(before, state)) run();
 });
 listenForKeys({
   query: () => bar.focus(),
-  move: (step) => list.move(step),
-  error: moveToError,
-  live: toggleLive,
-  help: () => help.showModal(),
+  move: (step) => (state.view === "context" ? context.list : records.list).move(step),
+  error: (step) => records.moveToError(step),
+  live: () => records.toggleLive(),
+  fields: () => {
+    if (state.view === "records") byId("fields-open").click();
+  },
+  wrap: () => go({ wrap: !state.wrap }),
+  help: () => help.open(),
 });
+// What sticks below the bar has to know how high it is; it grows with what it says.
+new ResizeObserver(([entry]) => {
+  document.documentElement.style.setProperty("--bar", `${entry.target.clientHeight + 1}px`);
+}).observe(byId("bar"));
 // The rows of the page one goes back to come from a new search: where it was scrolled to means nothing to them.
 history.scrollRestoration = "manual";
 showTheme();

@@ -100,7 +100,7 @@ function around(at, state) {
 }
 
 /** @param {{ live(): void, copy(text: string, what: string): void }} on */
-function nothingStored(on) {
+export function nothingStored(on) {
   return [
     element("h2", {}, "No records yet"),
     element("p", {}, "A Rust service sends its log with the crate log-layer:"),

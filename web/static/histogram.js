@@ -8,9 +8,8 @@
 import { bars } from "./bars.js";
 import { byId, element } from "./element.js";
 import { LEVELS, levelClass } from "./levels.js";
+import { svg } from "./svg.js";
 import { iso, stamp, ticks } from "./time.js";
-
-const SVG = "http://www.w3.org/2000/svg";
 
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
@@ -67,26 +66,26 @@ export class Histogram {
       this.axis.replaceChildren();
       return;
     }
-    const svg = svgElement("svg", {
+    const drawing = svg("svg", {
       viewBox: `0 0 ${drawn.count} 1`,
       preserveAspectRatio: "none",
       "aria-hidden": "true",
     });
     for (const bar of drawn.bars) {
       for (const { level, base, height } of bar.parts) {
-        svg.append(
-          svgElement("rect", {
-            x: String(bar.at + 0.07),
-            width: "0.86",
-            y: String(1 - base - height),
-            height: String(height),
+        drawing.append(
+          svg("rect", {
+            x: bar.at + 0.07,
+            width: 0.86,
+            y: 1 - base - height,
+            height,
             class: levelClass(level),
           }),
         );
       }
     }
     this.highest.textContent = drawn.highest.toLocaleString("en");
-    this.plot.replaceChildren(svg, this.highest, this.choice, this.tip);
+    this.plot.replaceChildren(drawing, this.highest, this.choice, this.tip);
     const span = drawn.to - drawn.from;
     // A mark has its label to the right, so the last stretch has no room for one.
     const end = drawn.to - (span * 40) / Math.max(this.width, 40);
@@ -234,11 +233,4 @@ function countOf(inside, level) {
   let count = 0;
   for (const bar of inside) for (const part of bar.parts) if (part.level === level) count += part.count;
   return count;
-}
-
-/** @param {"svg" | "rect"} tag @param {Record<string, string>} attributes */
-function svgElement(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
 }

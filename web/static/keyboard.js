@@ -6,6 +6,8 @@
  * @param {(step: 1 | -1) => void} on.move
  * @param {(step: 1 | -1) => void} on.error
  * @param {() => void} on.live
+ * @param {() => void} on.fields
+ * @param {() => void} on.wrap
  * @param {() => void} on.help
  */
 export function listenForKeys(on) {
@@ -18,6 +20,8 @@ export function listenForKeys(on) {
     e: () => on.error(1),
     E: () => on.error(-1),
     ".": on.live,
+    f: on.fields,
+    w: on.wrap,
     "?": on.help,
   });
   document.addEventListener("keydown", (event) => {

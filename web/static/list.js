@@ -1,6 +1,7 @@
 /**
  * The records, newest first, one row each. Promises that a record is in the list once, that the order holds to the
- * nanosecond when live records come late, and that a row opens in place. Knows neither the network nor the URL.
+ * nanosecond when live records come late, and that a row opens in place. What stands between level and message is
+ * chosen by name. Knows neither the network nor the URL.
  *
  * Each page of an answer is a list of its own, because the browser skips what is out of sight page by page: asked
  * to skip row by row, it spends eight times as long on a frame at ten thousand rows as with nothing to skip.
@@ -10,22 +11,37 @@
  * @typedef {{ record: LogRecord, key: string, head: HTMLElement }} Row
  */
 
-import { byId, element, text } from "./element.js";
+import { columnText, columnWidth } from "./columns.js";
+import { element, text } from "./element.js";
 import { letter, levelClass } from "./levels.js";
 import { rowTime, sortKey } from "./time.js";
 
 /** A row is a glance; what is longer stands whole in the open record. */
 export const GLANCE = 1500;
 
+/** What a row has without anybody having chosen: then names above the columns are not needed. */
+const DEFAULT_COLUMNS = "service";
+
+/** Rows by which the width of columns is chosen. */
+const SAMPLE = 200;
+
 export class List {
   /**
+   * @param {HTMLElement} root
    * @param {object} on
    * @param {(record: LogRecord) => Node} on.open makes what an open row shows
    * @param {(record: LogRecord | null) => void} on.changed a row was opened, or closed (null)
+   * @param {(name: string, step: 1 | -1) => void} on.move a column
+   * @param {(name: string) => void} on.remove a column
    */
-  constructor(on) {
+  constructor(root, on) {
     this.on = on;
-    this.root = byId("list");
+    this.root = root;
+    this.root.classList.add("list");
+    this.header = element("div", { class: "column-names", hidden: true });
+    this.root.before(this.header);
+    /** @type {string[]} */
+    this.columns = [DEFAULT_COLUMNS];
     /** @type {WeakMap<Element, Row>} */
     this.rows = new WeakMap();
     /** @type {Map<string, HTMLLIElement>} */
@@ -50,6 +66,7 @@ export class List {
     this.items.clear();
     this.root.replaceChildren();
     this.append(records);
+    this.fit();
   }
 
   /** The next page. @param {LogRecord[]} records newest first, none newer than those in the list */
@@ -100,9 +117,61 @@ export class List {
     }
   }
 
-  /** @param {boolean} wrap */
-  showWrap(wrap) {
+  /** @param {{ wrap: boolean, dense: boolean, columns: string[] }} look */
+  showLook({ wrap, dense, columns }) {
     this.root.classList.toggle("wrap", wrap);
+    this.root.classList.toggle("dense", dense);
+    if (columns.join() === this.columns.join()) return;
+    this.columns = columns;
+    for (const item of this.items.values()) {
+      const row = this.rows.get(item);
+      if (row) row.head.replaceChildren(...this.cells(row.record));
+    }
+    this.fit();
+  }
+
+  /** Columns as wide as what stands in them, and their names above them. */
+  fit() {
+    const rows = [...this.items.values()].slice(0, SAMPLE).map((item) => this.rows.get(item));
+    const records = rows.flatMap((row) => (row ? [row.record] : []));
+    const isDefault = this.columns.join() === DEFAULT_COLUMNS;
+    // The one that is always there keeps its width: nothing moves from search to search.
+    const widths = isDefault ? [13] : this.columns.map((name) => columnWidth(name, records));
+    const template = ["18ch", "2ch", ...widths.map((width) => `${width}ch`), "minmax(0, 1fr)"].join(" ");
+    for (const part of [this.root, this.header]) part.style.setProperty("--template", template);
+    this.header.hidden = isDefault;
+    if (isDefault) return;
+    this.header.replaceChildren(
+      element("span", {}, "time"),
+      element("span", {}),
+      ...this.columns.map((name, at) => this.columnName(name, at)),
+      element("span", {}, "message"),
+    );
+  }
+
+  /** @param {string} name @param {number} at */
+  columnName(name, at) {
+    const button = (/** @type {string} */ sign, /** @type {string} */ what, /** @type {() => void} */ act) =>
+      element("button", { type: "button", title: what, "aria-label": what, click: act }, sign);
+    return element(
+      "span",
+      { class: "column-name" },
+      element("span", { class: "column-text", title: name }, text(name)),
+      element(
+        "span",
+        { class: "column-tools" },
+        at > 0 && button("‹", `Move ${name} to the left`, () => this.on.move(name, -1)),
+        at < this.columns.length - 1 && button("›", `Move ${name} to the right`, () => this.on.move(name, 1)),
+        button("✕", `Remove column ${name}`, () => this.on.remove(name)),
+      ),
+    );
+  }
+
+  /** Marks this record and brings it into the middle. @param {string} id */
+  mark(id) {
+    const item = this.items.get(id);
+    item?.classList.add("linked");
+    item?.scrollIntoView({ block: "center" });
   }
 
   /** Opens this record and brings it into view. @param {string} id @returns {boolean} whether it is here */
@@ -167,20 +236,40 @@ export class List {
 
   /** @param {LogRecord} record */
   item(record) {
-    const message = record.message ?? "";
-    const cut = message.length > GLANCE;
+    const lost = record.flags?.includes("lost") ?? false;
     const head = element(
       "div",
       { class: "row", role: "button", tabindex: "-1", "aria-expanded": "false" },
-      element("time", { datetime: record.time, title: record.time }, rowTime(record.time, this.utc)),
-      element("span", { class: "level", title: record.level }, letter(record.level)),
-      element("span", { class: "service" }, text(record.service ?? "")),
-      element("span", { class: "message" }, ...lines(cut ? message.slice(0, GLANCE) : message), cut && "…"),
+      ...this.cells(record),
     );
-    const item = element("li", { class: levelClass(record.level) }, head);
+    const item = element("li", { class: `${levelClass(record.level)}${lost ? " loss" : ""}` }, head);
     this.rows.set(item, { record, key: sortKey(record.time), head });
     this.items.set(record.id, item);
     return item;
+  }
+
+  /** @param {LogRecord} record */
+  cells(record) {
+    const message = record.message ?? "";
+    const cut = message.length > GLANCE;
+    const lost = record.flags?.includes("lost") ?? false;
+    return [
+      element("time", { datetime: record.time, title: record.time }, rowTime(record.time, this.utc)),
+      element(
+        "span",
+        { class: "level", title: lost ? "records that were lost" : record.level },
+        lost ? "×" : letter(record.level),
+      ),
+      ...this.columns.map((name) =>
+        element("span", { class: name === "service" ? "service" : "cell" }, text(columnText(record, name))),
+      ),
+      element(
+        "span",
+        { class: "message" },
+        ...lines(cut ? message.slice(0, GLANCE) : message),
+        cut ? "…" : null,
+      ),
+    ];
   }
 
   /** @param {Element} item @param {boolean} open */

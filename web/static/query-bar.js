@@ -1,5 +1,5 @@
 /**
- * The query: its box, its history, how it was read, and what is wrong with it.
+ * The query: its box, its history, what completes it, how it was read, and what is wrong with it.
  *
  * @import { QueryError, SearchAnswer } from "./api.js"
  */
@@ -7,18 +7,26 @@
 import { buttonById, byId, element, inputById, text } from "./element.js";
 import { QueryHistory } from "./query-history.js";
 import { remember, remembered } from "./remember.js";
+import { Suggestions } from "./suggestions.js";
 
 /** Said where the reading of a query will stand, so that the room is not wasted. */
 const TIP = ["Words search everything; ", element("kbd", {}, "?"), " says more."];
 
 export class QueryBar {
-  /** @param {{ run(query: string): void, cancel(): void, readAs(asText: boolean): void }} on */
+  /**
+   * @param {object} on
+   * @param {(query: string) => void} on.run
+   * @param {() => void} on.cancel
+   * @param {(asText: boolean) => void} on.readAs
+   * @param {() => Record<string, string>} on.range the time in use, for what is offered while one types
+   */
   constructor(on) {
     this.on = on;
     this.box = inputById("query");
     this.button = buttonById("run");
     this.reading = byId("reading");
     this.history = new QueryHistory(remembered("queries"), (list) => remember("queries", list));
+    this.suggestions = new Suggestions(this.box, on.range);
     this.running = false;
     byId("query-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -39,6 +47,7 @@ export class QueryBar {
   }
 
   submit() {
+    this.suggestions.close();
     const query = this.box.value.trim();
     this.history.add(query);
     this.on.run(query);
@@ -54,6 +63,12 @@ export class QueryBar {
     this.running = running;
     this.button.textContent = running ? "Cancel" : "Search";
     byId("progress").hidden = !running;
+  }
+
+  /** A view that asks for no records has no reading. */
+  showNothing() {
+    this.box.removeAttribute("aria-invalid");
+    this.reading.replaceChildren();
   }
 
   /**
@@ -105,10 +120,12 @@ export class QueryBar {
 
   /** @param {KeyboardEvent} event */
   key(event) {
+    if (this.suggestions.key(event)) return event.preventDefault();
     if (event.key === "Escape") this.box.blur();
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
     const found = event.key === "ArrowUp" ? this.history.older(this.box.value.trim()) : this.history.newer();
     event.preventDefault();
+    this.suggestions.close();
     if (found === null) return;
     this.box.value = found;
     this.box.setSelectionRange(found.length, found.length);

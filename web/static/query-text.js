@@ -36,18 +36,17 @@ export function phrase(value) {
  */
 export function term(name, value) {
   if (!sayable(name) || !sayable(value)) return null;
-  return `${PLAIN_NAME.test(name) && !OPERATOR.test(name) ? name : phrase(name)}:${quote(value)}`;
+  return `${quoteName(name)}:${quote(value)}`;
 }
 
-/** A term of a field as the service named it. @param {string} name @param {string} value */
-export function fieldTerm(name, value) {
-  const first = name.split(".", 1)[0].toLowerCase();
-  return term(BUILT_IN.has(first) ? `fields.${name}` : name, value);
+/** The name so that it can stand before a `:`. @param {string} name */
+export function quoteName(name) {
+  return PLAIN_NAME.test(name) && !OPERATOR.test(name) ? name : phrase(name);
 }
 
-/** A term of a span's field. @param {string} name @param {string} value */
-export function spanTerm(name, value) {
-  return term(`span.${name}`, value);
+/** The query language's name for a field as the service named it. @param {string} name */
+export function ownField(name) {
+  return BUILT_IN.has(name.split(".", 1)[0].toLowerCase()) ? `fields.${name}` : name;
 }
 
 /** The language has no escape for control characters, and a text field loses them. @param {string} text */
@@ -113,7 +112,7 @@ function isEither(filter) {
 }
 
 /** One quoted phrase, one regular expression, one escaped quote, or one character. */
-const SCAN = /"(?:[^"\\]|\\.)*"?|\\["\\]|(?<=^|[\s:(])\/(?:[^/\\]|\\.)*\/|[^]/gu;
+export const SCAN = /"(?:[^"\\]|\\.)*"?|\\["\\]|(?<=^|[\s:(])\/(?:[^/\\]|\\.)*\/|[^]/gu;
 
 /** The filter, and the pipeline from its first `|` on. @param {string} query */
 export function splitPipeline(query) {

@@ -1,13 +1,15 @@
 /**
- * A record as rows of a table: which there are, in which order, and which term of the query finds each again. Pure.
+ * A record as rows of a table: which there are, in which order, under which name the query language knows each, and
+ * which term finds it again. Pure.
  *
- * @import { Fields, LogRecord, Value } from "./api.js"
- * @typedef {{ name: string, text: string, term: string | null }} Row `term` is null where no query can say it
+ * @import { Fields, LogRecord } from "./api.js"
+ * @typedef {{ name: string, text: string, field: string | null, term: string | null }} Row `field` and `term` are null
+ *   where no query can say it
  * @typedef {{ title: string, about: "event" | "sender", rows: Row[] }} Group
  */
 
-import { ExactNumber } from "./exact.js";
-import { fieldTerm, spanTerm, term } from "./query-text.js";
+import { ownField, term } from "./query-text.js";
+import { asError, isMap, isPlain, valueText } from "./value.js";
 
 /** @param {LogRecord} record @returns {Group[]} groups without rows are left out */
 export function groups(record) {
@@ -15,41 +17,47 @@ export function groups(record) {
     title: "Span",
     about: /** @type {const} */ ("event"),
     rows: [
-      { name: "name", text: span.name, term: term("spans", span.name) },
-      ...fieldRows(span.fields ?? {}, spanTerm),
+      row("name", span.name, "spans"),
+      ...fieldRows(span.fields ?? {}, (name) => `span.${name}`),
     ],
   }));
-  const attrs = fieldRows(record.attrs ?? {}, (name, value) => term(`attrs.${name}`, value));
   const found = /** @type {Group[]} */ ([
-    { title: "Fields", about: "event", rows: fieldRows(record.fields ?? {}, fieldTerm) },
+    { title: "Fields", about: "event", rows: fieldRows(record.fields ?? {}, ownField) },
     ...spans,
     { title: "Record", about: "sender", rows: ownRows(record) },
-    { title: "Process", about: "sender", rows: attrs },
+    { title: "Process", about: "sender", rows: fieldRows(record.attrs ?? {}, (name) => `attrs.${name}`) },
   ]);
   return found.filter((group) => group.rows.length > 0);
+}
+
+/** @param {string} name @param {string} text @param {string | null} field @returns {Row} */
+function row(name, text, field) {
+  return { name, text, field, term: field === null ? null : term(field, text) };
 }
 
 /**
  * Values inside of maps are rows of their own, by their path.
  * @param {Fields} fields
- * @param {(name: string, value: string) => string | null} toTerm
+ * @param {(name: string) => string} toField
  * @param {string} [path]
  * @returns {Row[]}
  */
-function fieldRows(fields, toTerm, path = "") {
+function fieldRows(fields, toField, path = "") {
   return Object.entries(fields).flatMap(([last, value]) => {
     const name = path + last;
-    if (isPlain(value)) return [{ name, text: String(value), term: toTerm(name, String(value)) }];
+    const field = toField(name);
+    if (isPlain(value)) return [row(name, String(value), field)];
     const error = asError(value);
-    if (error) return [{ name, text: valueText(value), term: toTerm(`${name}.message`, error.message) }];
-    if (isMap(value) && Object.keys(value).length > 0) return fieldRows(value, toTerm, `${name}.`);
-    return [{ name, text: valueText(value), term: null }];
+    if (error)
+      return [{ name, text: valueText(value), field, term: term(`${field}.message`, error.message) }];
+    if (isMap(value) && Object.keys(value).length > 0) return fieldRows(value, toField, `${name}.`);
+    return [{ name, text: valueText(value), field, term: null }];
   });
 }
 
 /** @param {LogRecord} record @returns {Row[]} */
 function ownRows(record) {
-  const rows = /** @type {Row[]} */ ([{ name: "time", text: record.time, term: null }]);
+  const rows = [row("time", record.time, null)];
   const own = /** @type {[string, string | undefined][]} */ ([
     ["level", record.level],
     ["service", record.service],
@@ -62,47 +70,10 @@ function ownRows(record) {
     ["host", record.host],
     ["version", record.version],
     ["boot", record.boot],
+    ["seq", record.seq === undefined ? undefined : String(record.seq)],
   ]);
-  for (const [name, text] of own) {
-    if (text) rows.push({ name, text, term: term(name, text) });
-  }
-  if (record.seq !== undefined)
-    rows.push({ name: "seq", text: String(record.seq), term: term("seq", String(record.seq)) });
-  for (const flag of record.flags ?? []) rows.push({ name: "flags", text: flag, term: term("flags", flag) });
-  rows.push({ name: "id", text: record.id, term: null });
+  for (const [name, text] of own) if (text) rows.push(row(name, text, name));
+  for (const flag of record.flags ?? []) rows.push(row("flags", flag, "flags"));
+  rows.push(row("id", record.id, null));
   return rows;
-}
-
-/** @param {Value} value @returns {string} */
-export function valueText(value) {
-  if (isPlain(value)) return String(value);
-  const error = asError(value);
-  if (!error) return JSON.stringify(value, null, 2);
-  return [
-    error.message,
-    ...error.chain.map((cause) => `caused by: ${valueText(/** @type {Value} */ (cause))}`),
-  ].join("\n");
-}
-
-/**
- * An error as the layer writes one.
- * @param {Value} value
- * @returns {{ message: string, chain: unknown[] } | null}
- */
-function asError(value) {
-  if (!isMap(value) || Object.keys(value).length !== 2) return null;
-  const { message, chain } = value;
-  return typeof message === "string" && Array.isArray(chain) ? { message, chain } : null;
-}
-
-/** @param {Value} value @returns {value is Fields} */
-function isMap(value) {
-  return (
-    value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof ExactNumber)
-  );
-}
-
-/** @param {Value} value @returns {value is boolean | number | string | ExactNumber} */
-function isPlain(value) {
-  return value instanceof ExactNumber || (value !== null && typeof value !== "object");
 }

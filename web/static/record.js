@@ -3,12 +3,16 @@
  *
  * @import { LogRecord } from "./api.js"
  * @import { Group, Row } from "./record-rows.js"
- * @typedef {object} RecordActions
- * @property {(term: string) => void} only
- * @property {(term: string) => void} not
+ * @import { FilterActions } from "./top-values.js"
+ * @typedef {object} OwnActions
  * @property {(record: LogRecord) => void} trace
+ * @property {(record: LogRecord) => void} around
+ * @property {(field: string) => void} column puts it into the list, or takes it out
+ * @property {(field: string) => boolean} hasColumn
+ * @property {(field: string) => HTMLElement} values the most frequent values of a field
  * @property {(text: string, what: string) => void} copy
  * @property {(record: LogRecord) => string} permalink
+ * @typedef {FilterActions & OwnActions} RecordActions
  */
 
 import { element, text } from "./element.js";
@@ -41,7 +45,8 @@ function toolbar(record, on) {
   return element(
     "div",
     { class: "record-tools" },
-    record.trace_id !== undefined && button("Only this trace", () => on.trace(record)),
+    button("What happened around it", () => on.around(record)),
+    record.trace_id !== undefined && button("Its trace", () => on.trace(record)),
     same !== null && button("Only this message", () => on.only(same)),
     same !== null && button("Not this message", () => on.not(same)),
     button("Copy message", () => on.copy(message, "The message")),
@@ -85,7 +90,7 @@ function table(shown, on) {
 
 /** @param {Row} row @param {RecordActions} on */
 function fieldRow(row, on) {
-  const { term } = row;
+  const { field, term } = row;
   return element(
     "tr",
     {},
@@ -95,22 +100,44 @@ function fieldRow(row, on) {
       { class: "actions" },
       term !== null && action("+", `Only ${term}`, () => on.only(term)),
       term !== null && action("−", `Not ${term}`, () => on.not(term)),
-      action("", `Copy ${row.name}`, () => on.copy(row.text, row.name)),
+      field !== null && columnAction(field, on),
+      field !== null && action("top", `Top values of ${field}`, (event) => showValues(event, field, on)),
+      action("copy", `Copy ${row.name}`, () => on.copy(row.text, row.name)),
     ),
     element("td", { class: "value" }, text(row.text)),
   );
 }
 
-/**
- * Without a sign it is the one for copying, which no font can be trusted to have.
- * @param {string} sign
- * @param {string} what
- * @param {() => void} act
- */
+/** @param {string} field @param {RecordActions} on */
+function columnAction(field, on) {
+  const made = action("column", `Column ${field}`, () => {
+    on.column(field);
+    made.setAttribute("aria-pressed", String(on.hasColumn(field)));
+  });
+  made.setAttribute("aria-pressed", String(on.hasColumn(field)));
+  return made;
+}
+
+/** Opens or closes the values under the row. @param {Event} event @param {string} field @param {RecordActions} on */
+function showValues(event, field, on) {
+  const pressed = /** @type {HTMLElement} */ (event.currentTarget);
+  const row = pressed.closest("tr");
+  const below = row?.nextElementSibling;
+  const open = below?.classList.contains("values-row");
+  pressed.setAttribute("aria-expanded", String(!open));
+  if (open) below?.remove();
+  else row?.after(element("tr", { class: "values-row" }, element("td", { colspan: "3" }, on.values(field))));
+}
+
+/** What a class draws, because no font can be trusted to have a sign for it. */
+const DRAWN = ["copy", "column", "top"];
+
+/** @param {string} sign @param {string} what @param {(event: Event) => void} act */
 function action(sign, what, act) {
+  const drawn = DRAWN.includes(sign);
   return element(
     "button",
-    { type: "button", class: sign ? undefined : "copy", title: what, "aria-label": what, click: act },
-    sign,
+    { type: "button", class: drawn ? sign : undefined, title: what, "aria-label": what, click: act },
+    drawn ? "" : sign,
   );
 }

@@ -48,6 +48,14 @@ export class Search {
     });
   }
 
+  /** The histogram alone. @param {Record<string, string>} parameters @param {number} buckets */
+  async chart(parameters, buckets) {
+    this.cancel();
+    this.controller = new AbortController();
+    this.parameters = parameters;
+    await this.count(parameters, buckets, this.signal);
+  }
+
   /** The histogram alone, of the search that stands. @param {number} buckets */
   async recount(buckets) {
     await this.count(this.parameters, buckets, this.signal);

@@ -5,12 +5,14 @@
  */
 
 import { byId, element, text } from "./element.js";
+import { duration } from "./time.js";
 
 export class Summary {
   constructor() {
     this.root = byId("summary");
     /** @type {number | null} */
     this.total = null;
+    /** @type {number | null} */
     this.shown = 0;
     this.scanned = 0;
     this.ms = 0;
@@ -20,7 +22,7 @@ export class Summary {
     this.partial = null;
   }
 
-  /** @param {SearchAnswer} answer @param {number} shown @param {boolean} live */
+  /** @param {SearchAnswer} answer @param {number | null} shown null if a table is shown @param {boolean} live */
   found(answer, shown, live) {
     this.live = live;
     this.answered = true;
@@ -29,11 +31,6 @@ export class Summary {
     this.partial = answer.partial;
     this.shown = shown;
     this.draw();
-  }
-
-  /** @param {SearchAnswer} answer @param {number} shown */
-  older(answer, shown) {
-    this.found(answer, shown, this.live);
   }
 
   /** @param {HistogramAnswer | null} answer */
@@ -53,7 +50,8 @@ export class Summary {
     const known =
       this.total === null ? "" : `${count(this.total)} ${this.total === 1 ? "record" : "records"}`;
     // While records come in, the number shown changes all the time and is of no use to anybody.
-    const shown = this.live ? "live" : this.shown === this.total ? "" : `${count(this.shown)} shown`;
+    const part = this.shown !== null && this.shown !== this.total ? `${count(this.shown)} shown` : "";
+    const shown = this.live ? "live" : part;
     const cost = `${count(this.scanned)} scanned · ${duration(this.ms)}`;
     this.root.replaceChildren(
       element("b", {}, known),
@@ -68,9 +66,4 @@ export class Summary {
 /** @param {number} number */
 function count(number) {
   return number.toLocaleString("en");
-}
-
-/** @param {number} ms */
-function duration(ms) {
-  return ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

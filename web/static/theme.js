@@ -11,13 +11,11 @@ export function theme() {
   return document.documentElement.dataset.theme ?? "system";
 }
 
-/** Goes to the next of the three and remembers it. @returns {string} */
-export function nextTheme() {
-  const at = THEMES.findIndex((each) => each === theme());
-  const next = THEMES[(at + 1) % THEMES.length];
-  remember("theme", next);
-  show(next);
-  return next;
+/** Uses one of the three and remembers it. @param {string} name */
+export function useTheme(name) {
+  if (!THEMES.some((each) => each === name)) return;
+  remember("theme", name);
+  show(name);
 }
 
 /** @param {string} name */

@@ -10,7 +10,6 @@ export class TimeMenu {
   constructor(choose) {
     this.choose = choose;
     this.menu = byId("time-menu");
-    this.button = buttonById("time");
     this.from = inputById("range-from");
     this.to = inputById("range-to");
     /** @type {State | null} */
@@ -49,9 +48,6 @@ export class TimeMenu {
     byId("range-zone").textContent = state.utc
       ? "in UTC"
       : `in ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
-    const place = this.button.getBoundingClientRect();
-    this.menu.style.top = `${place.bottom + 6}px`;
-    this.menu.style.left = `${Math.max(8, Math.min(place.left, document.documentElement.clientWidth - 340))}px`;
   }
 
   /** @param {SubmitEvent} event */

@@ -175,3 +175,13 @@ export function ticks(from, to, most, utc) {
   }
   return found;
 }
+
+/** How long something took, as one reads it. @param {number} ms */
+export function duration(ms) {
+  if (ms < 0.001) return "0";
+  if (ms < 1) return `${Math.round(ms * 1000)} µs`;
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+}

@@ -2,16 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  fieldTerm,
   not,
   only,
+  ownField,
   phrase,
   quote,
-  spanTerm,
   split,
   splitPipeline,
   term,
 } from "../static/query-text.js";
+
+/** @param {string} name @param {string} value */
+const fieldTerm = (name, value) => term(ownField(name), value);
+/** @param {string} name @param {string} value */
+const spanTerm = (name, value) => term(`span.${name}`, value);
 
 test("a value is quoted when it would not stand for itself", () => {
   const check = (/** @type {string} */ value, /** @type {string} */ expected) =>

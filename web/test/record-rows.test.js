@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ExactNumber } from "../static/exact.js";
-import { groups, valueText } from "../static/record-rows.js";
+import { ExactNumber } from "../static/value.js";
+import { groups } from "../static/record-rows.js";
+import { valueText } from "../static/value.js";
 
 const RECORD = {
   id: "7",
@@ -66,6 +67,21 @@ test("each value comes with the term that finds it again, or with none", () => {
     "Record id": null,
     "Process env": "attrs.env:prod",
   });
+});
+
+test("each value comes with the name a column has, as the query language writes it", () => {
+  const fields = groups(RECORD).flatMap((group) => group.rows.map((row) => row.field));
+  assert.deepEqual(fields.slice(0, 8), [
+    "user_id",
+    "fields.level",
+    "big",
+    "nothing",
+    "list",
+    "we ird",
+    "http.status",
+    "http.from",
+  ]);
+  assert.ok(fields.includes("span.path") && fields.includes("attrs.env") && fields.includes("callsite"));
 });
 
 test("values read as they were logged, and errors as a chain of causes", () => {

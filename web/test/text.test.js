@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ExactNumber, parse } from "../static/exact.js";
+import { ExactNumber, parse } from "../static/value.js";
 import { visible } from "../static/visible.js";
 
 /** @param {string} text */

@@ -8,7 +8,7 @@
 //! This crate knows nothing of Redis, SQLite, HTTP or `tracing`.
 //!
 //! Reading order: [`level`], [`timestamp`], [`value`], [`callsite`], [`source`], [`record`], [`batch`]; [`limits`]
-//! holds every cap; `text` is how broken JSON text is mended.
+//! holds every cap. `reader` makes a batch of text, over `json`, which knows JSON and nothing else.
 
 pub mod level;
 pub mod timestamp;
@@ -20,6 +20,8 @@ pub mod callsite;
 pub mod source;
 pub mod record;
 pub mod batch;
+mod json;
+mod reader;
 
 pub use batch::{Batch, BatchError, Dropped, Rejected};
 pub use callsite::{CallSite, Kind};

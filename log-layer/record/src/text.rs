@@ -1,48 +1,6 @@
-//! Text as it arrives: JSON strings with lone surrogates (Python writes them) are mended, long text is cut at a
-//! character boundary.
+//! Text that is too long is cut at a character boundary.
 
-use crate::flags::{Flag, Flags};
-
-/// Decodes a JSON string literal (with its quotes). Lone surrogates become U+FFFD and are flagged.
-pub(crate) fn unquote(literal: &str, flags: &mut Flags) -> String {
-    match serde_json::from_str(literal) {
-        Ok(text) => text,
-        Err(_) => {
-            flags.set(Flag::Surrogate);
-            serde_json::from_str(&mend_surrogates(literal)).unwrap_or_else(|_| literal.to_owned())
-        }
-    }
-}
-
-/// Replaces the escapes of unpaired surrogates in JSON text by U+FFFD.
-pub(crate) fn mend_surrogates(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let escape = match (code_unit(rest), rest.get(6..).and_then(code_unit)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => &rest[..12],
-            (Some(0xD800..=0xDFFF), _) => {
-                out.push('\u{FFFD}');
-                rest = &rest[6..];
-                continue;
-            }
-            // Any other escape: the backslash and the character after it belong together.
-            _ => &rest[..1 + rest[1..].chars().next().map_or(0, char::len_utf8)],
-        };
-        out.push_str(escape);
-        rest = &rest[escape.len()..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The code unit of the `\uXXXX` that `json` begins with.
-fn code_unit(json: &str) -> Option<u16> {
-    let digits = json.strip_prefix("\\u")?.get(..4)?;
-    u16::from_str_radix(digits, 16).ok()
-}
+use std::borrow::Cow;
 
 /// Cuts `text` to at most `limit` bytes at a character boundary; says whether it did.
 pub(crate) fn cut(text: &mut String, limit: usize) -> bool {
@@ -50,6 +8,21 @@ pub(crate) fn cut(text: &mut String, limit: usize) -> bool {
         return false;
     }
     text.truncate(text.floor_char_boundary(limit));
+    // What was cut off may be many times what stays.
+    text.shrink_to_fit();
+    true
+}
+
+/// Cuts text before it is copied; says whether it did.
+#[inline]
+pub(crate) fn cut_uncopied(text: &mut Cow<'_, str>, limit: usize) -> bool {
+    if text.len() <= limit {
+        return false;
+    }
+    match text {
+        Cow::Borrowed(text) => *text = &text[..text.floor_char_boundary(limit)],
+        Cow::Owned(text) => return cut(text, limit),
+    }
     true
 }
 
@@ -57,27 +30,12 @@ pub(crate) fn cut(text: &mut String, limit: usize) -> bool {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(literal: &str, expected: &str, mended: bool) {
-        let mut flags = Flags::default();
-        assert_eq!(unquote(literal, &mut flags), expected, "{literal}");
-        assert_eq!(flags.has(Flag::Surrogate), mended, "{literal}");
-    }
-
-    #[test]
-    fn lone_surrogates_are_replaced_and_pairs_are_kept() {
-        check(r#""plain""#, "plain", false);
-        check(r#""\ud83d\ude00""#, "😀", false);
-        check(r#""a\ud800b""#, "a\u{FFFD}b", true);
-        check(r#""\ud800\ud83d\ude00""#, "\u{FFFD}😀", true);
-        check(r#""\\ud800 \udc00\n""#, "\\ud800 \u{FFFD}\n", true);
-    }
-
     #[test]
     fn cutting_keeps_characters_whole() {
-        let mut text = "登录失败".to_owned();
-        assert!(cut(&mut text, 7));
-        assert_eq!(text, "登录");
-        assert!(!cut(&mut text, 7));
+        for mut text in [Cow::Borrowed("登录失败"), Cow::Owned("登录失败".to_owned())] {
+            assert!(cut_uncopied(&mut text, 7));
+            assert_eq!(text, "登录");
+            assert!(!cut_uncopied(&mut text, 7));
+        }
     }
 }

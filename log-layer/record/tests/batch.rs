@@ -273,3 +273,45 @@ fn a_batch_that_cannot_be_used_is_refused_with_the_reason() {
     );
     assert!(matches!(refused, Err(BatchError::TooLarge { .. })));
 }
+
+#[test]
+fn what_is_wrong_is_said_in_words_and_with_its_place() {
+    check_refused(
+        "{\"source\":{\"service\":\"s\"},\n\"records\":[{]}",
+        "key must be a string at line 2 column 13",
+    );
+    check_refused(
+        r#"{"no":-1,"source":{"service":"s"},"records":[]}"#,
+        "`no` is not an unsigned integer at line 1 column 7",
+    );
+    check_refused(
+        r#"{"no":1,"source":{"service":"s"},"no":1,"records":[]}"#,
+        "duplicate field `no` at line 1 column 39",
+    );
+    check_refused(
+        r#"[1,{"service":"s"},null,null,null,null,[]]"#,
+        "the batch is not an object at line 1 column 1",
+    );
+    let batch =
+        parse("{\"source\":{\"service\":\"s\"},\"records\":[{},\n{\"seq\":\"x\"},{\"seq\":1,\"seq\":1}]}");
+    let whys: Vec<&str> = batch.rejected.iter().map(|rejected| &*rejected.why).collect();
+    assert_eq!(
+        whys,
+        [
+            "`seq` is not an unsigned integer at line 1 column 8",
+            "duplicate field `seq` at line 1 column 16"
+        ]
+    );
+}
+
+#[test]
+fn records_may_come_before_their_callsites() {
+    let batch = parse(
+        r#"{"records":[{"callsite":0,"message":"early"},{"callsite":1}],"source":{"service":"s"},"callsites":[{"level":"warn"}]}"#,
+    );
+    assert_eq!((batch.records.len(), batch.rejected.len()), (1, 1));
+    assert_eq!(
+        (batch.records[0].level(), &*batch.records[0].message),
+        (Level::Warn, "early")
+    );
+}

@@ -3,12 +3,12 @@
 //! Promises: a flush waits for what was accepted or refused before it began, and nothing that comes after can delay it by
 //! more than the batch it shares; given up half way, it leaves nothing behind. Needs nothing from the caller's runtime.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Buffer, State};
 use crate::stats::FlushReport;
+use crate::sync::PoisonError;
 
 /// What one flush waits for. While it lives the shipper hurries.
 struct Ticket<'a> {
@@ -23,10 +23,21 @@ impl Buffer {
     /// Waits until everything accepted or refused so far is settled or declared, at most for `timeout`.
     pub(crate) fn flush(&self, timeout: Duration) -> FlushReport {
         let ticket = self.ticket();
-        let (state, _) = self
-            .settled
-            .wait_timeout_while(self.lock(), timeout, |state| !ticket.is_due(state))
-            .unwrap_or_else(PoisonError::into_inner);
+        // None for a timeout beyond the clock's reach.
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = self.lock();
+        while !ticket.is_due(&state) {
+            let left = deadline.map_or(timeout, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() {
+                break;
+            }
+            (state, _) = self
+                .settled
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
         let report = state.report();
         drop(state);
         report
@@ -62,9 +73,10 @@ impl Buffer {
 
     fn ticket(&self) -> Ticket<'_> {
         self.flushes.fetch_add(1, Relaxed);
+        self.gather();
         let ticket = {
             let mut state = self.lock();
-            state.urgent = true;
+            state.due_through = state.next_seq - 1;
             Ticket {
                 buffer: self,
                 seq: state.next_seq - 1,

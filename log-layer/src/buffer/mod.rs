@@ -5,28 +5,40 @@
 //! over the accepted ones. The shipper is woken when a batch is full, on an error and on a flush, never for each event.
 //! Knows nothing of Redis or JSON.
 //!
-//! Invariants, all under one mutex:
-//! - `next_seq - 1` records were accepted; each is in `full`, in `open`, in flight, or settled.
-//! - A chunk's records have the numbers from `first_seq` on, without a gap; chunks are taken in order.
-//! - `used` is the cost of everything that is not settled.
+//! A thread leaves its records in the open segment of its shard. A full segment is handed over to where all wait for the
+//! shipper, and gets its numbers there; so do the open ones when the shipper gathers, and before anybody reads the counts.
+//!
+//! Invariants:
+//! - A shard's segments are handed over in order, under its lock, so the records of one thread are numbered in order.
+//! - `next_seq - 1` records were handed over; each is waiting, in flight, or settled.
+//! - What is reserved is the cost of everything that is not settled, and what the open segments have set aside.
+//! - Whoever holds the lock of a shard may take that of the state, never the other way round.
 
+mod segment;
+mod shard;
+mod state;
+mod take;
 mod flush;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::SystemTime;
 
-use tokio::sync::Notify;
 use tracing_core::{Level, Metadata};
 
-use crate::dropped::{DropReason, Dropped, Tally};
+use crate::dropped::DropReason;
 use crate::stats::{FlushReport, Stats};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Notify, PoisonError};
+use segment::Segment;
+pub(crate) use segment::{Chunk, Head};
+use shard::{Budget, Place, Shard};
+use state::State;
+pub(crate) use take::Settled;
 
-/// What a record costs besides its body: its head here, its number, time and call-site in the batch, and a share of the
-/// batch's dictionary.
-const RECORD_OVERHEAD: usize = 128;
+/// Handed over at once, so that the lock of the state is taken seldom; more would only lie half empty.
+const SEGMENT_BYTES: usize = 32 << 10;
+
+/// What a short record counts for; most are longer.
+const USUAL_COST: usize = 256;
 
 /// What bounds the buffer.
 #[derive(Debug, Clone, Copy)]
@@ -34,53 +46,18 @@ pub(crate) struct Limits {
     pub(crate) buffer_bytes: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) batch_records: usize,
-}
-
-/// What is known of a record besides its body.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Head {
-    pub(crate) time: SystemTime,
-    /// Static, so the program's thread copies a pointer and the shipper writes the names once for each batch.
-    pub(crate) metadata: &'static Metadata<'static>,
-    /// How much of the body, from its start, is a call-site of its own; 0 if `metadata` is the call-site.
-    pub(crate) site_bytes: u32,
-    /// Where the body ends among the chunk's bytes.
-    pub(crate) end: u32,
-}
-
-impl Head {
-    pub(crate) fn new(time: SystemTime, metadata: &'static Metadata<'static>, site_bytes: usize) -> Head {
-        Head {
-            time,
-            metadata,
-            site_bytes: u32::try_from(site_bytes).expect("a record is far below 4 GiB"),
-            end: 0,
-        }
-    }
-}
-
-/// Consecutive records, enough for one batch.
-#[derive(Debug, Default)]
-pub(crate) struct Chunk {
-    pub(crate) first_seq: u64,
-    pub(crate) heads: Vec<Head>,
-    /// The bodies, back to back.
-    pub(crate) bytes: Vec<u8>,
-}
-
-impl Chunk {
-    pub(crate) fn cost(&self) -> usize {
-        self.bytes.len() + self.heads.len() * RECORD_OVERHEAD
-    }
+    /// How much JSON one record may be.
+    pub(crate) record_bytes: usize,
 }
 
 /// Shared by the layer, the shipper and the guard.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     limits: Limits,
+    segment_bytes: usize,
+    shards: Box<[Shard]>,
     state: Mutex<State>,
-    /// Bytes of everything unsettled. Changed under the lock only; read without it to refuse early.
-    used: AtomicUsize,
+    reserved: Budget,
     /// Tells threads and futures that wait that a batch is settled.
     settled: Condvar,
     settled_async: Notify,
@@ -90,108 +67,108 @@ pub(crate) struct Buffer {
     pub(crate) wake: Notify,
     /// Ends the pauses before a resend.
     pub(crate) hurry: Notify,
-    /// Whether `closed` has a reason; read without the lock to refuse early.
+    /// The shipper was called and has not come yet.
+    called: AtomicBool,
+    /// The shipper sleeps until it is called.
+    dozing: AtomicBool,
+    /// What is open must go as well.
+    urgent: AtomicBool,
+    /// Whether the state has a reason to refuse everything.
     closed: AtomicBool,
     stopped: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    next_seq: u64,
-    open: Chunk,
-    full: VecDeque<Chunk>,
-    /// Memory of a chunk that was sealed.
-    spare: Vec<u8>,
-    /// First number of each batch that is not settled.
-    in_flight: BTreeSet<u64>,
-    /// Every record is refused, for this reason.
-    closed: Option<DropReason>,
-    /// To be declared to the server.
-    undeclared: Tally,
-    /// Records ever put into `undeclared`, and those of them whose declaration the server has.
-    declarable: u64,
-    declared: u64,
-    /// The open chunk must go as well.
-    urgent: bool,
-    /// The shipper was called and has not come yet.
-    called: bool,
-    /// The shipper sleeps until it is called.
-    dozing: bool,
-    stats: Stats,
-}
-
 impl Buffer {
     pub(crate) fn new(limits: Limits) -> Buffer {
-        let state = State {
-            next_seq: 1,
-            ..State::default()
-        };
+        let shards = shard::count();
         Buffer {
             limits,
-            state: Mutex::new(state),
-            used: AtomicUsize::new(0),
+            // All of them together are a small part of the bound.
+            segment_bytes: (limits.buffer_bytes / 16 / shards)
+                .min(limits.batch_bytes)
+                .min(SEGMENT_BYTES),
+            shards: (0..shards).map(|_| Shard::default()).collect(),
+            state: Mutex::new(State::default()),
+            reserved: Budget::default(),
             settled: Condvar::new(),
             settled_async: Notify::new(),
             flushes: AtomicUsize::new(0),
             wake: Notify::new(),
             hurry: Notify::new(),
+            called: AtomicBool::new(false),
+            dozing: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether a record of this level is certain to be refused. Takes no lock.
     pub(crate) fn refuses(&self, level: Level) -> bool {
-        self.closed.load(Relaxed) || self.used.load(Relaxed) >= self.room(level)
+        self.closed.load(Relaxed) || self.reserved.used() >= self.room(level)
     }
 
     /// Accepts a record, or counts it as refused.
     pub(crate) fn push(&self, mut head: Head, body: &[u8]) {
         let level = *head.metadata.level();
-        let cost = body.len() + RECORD_OVERHEAD;
-        let mut state = self.lock();
-        if state.closed.is_some() || self.used.load(Relaxed) + cost > self.room(level) {
-            drop(state);
-            return self.refuse(level, DropReason::Full, head.time);
+        let cost = head.weigh(body);
+        let mut place = self.shard().lock();
+        // The one who closes looks at every place afterwards, so a record that gets past this is still taken along.
+        let room = if self.closed.load(Relaxed) {
+            None
+        } else if place.open.fits(cost, self.limits.batch_records) {
+            Some(false)
+        } else {
+            self.renew(&mut place.open, cost, self.room(level))
+        };
+        let Some(is_full) = room else {
+            self.refuse_at(&mut place, head.metadata, DropReason::Full, head.time);
+            drop(place);
+            return self.call_if(false);
+        };
+        place.open.push(head, body, cost);
+        let is_error = level == Level::ERROR;
+        if is_error {
+            self.urgent.store(true, Relaxed);
         }
-        let crossed = self.make_room(&mut state, cost);
-        if state.open.heads.is_empty() {
-            state.open.first_seq = state.next_seq;
-            // At once, so that the memory never doubles under the lock, and is no more than the bound says.
-            let missing = self.limits.batch_bytes.max(body.len());
-            state.open.bytes.reserve_exact(missing);
-        }
-        state.next_seq += 1;
-        state.stats.accepted += 1;
-        state.open.bytes.extend_from_slice(body);
-        head.end = u32::try_from(state.open.bytes.len()).expect("a chunk is far below 4 GiB");
-        state.open.heads.push(head);
-        self.used.fetch_add(cost, Relaxed);
-        let error = level == Level::ERROR;
-        state.urgent |= error;
-        let call = state.call_if(crossed || error);
-        drop(state);
-        self.call(call);
+        drop(place);
+        self.call_if(is_full || is_error);
     }
 
     /// Counts a record that is not accepted. A closed buffer has its own reason.
-    pub(crate) fn refuse(&self, level: Level, reason: DropReason, time: SystemTime) {
-        let mut state = self.lock();
-        let reason = state.closed.unwrap_or(reason);
-        let call = state.count(&Dropped::one(level, reason, time));
-        drop(state);
-        self.call(call);
+    pub(crate) fn refuse(&self, metadata: &'static Metadata<'static>, reason: DropReason, time: SystemTime) {
+        self.refuse_at(&mut self.shard().lock(), metadata, reason, time);
+        self.call_if(false);
+    }
+
+    fn refuse_at(
+        &self,
+        place: &mut Place,
+        metadata: &'static Metadata<'static>,
+        reason: DropReason,
+        time: SystemTime,
+    ) {
+        let reason = if self.closed.load(Relaxed) {
+            self.lock().closed.unwrap_or(reason)
+        } else {
+            reason
+        };
+        place.refused.add(metadata, reason, time);
     }
 
     /// Refuses everything from now on.
     pub(crate) fn close(&self, reason: DropReason) {
         self.lock().closed.get_or_insert(reason);
-        self.closed.store(true, Relaxed);
+        self.closed.store(true, Release);
     }
 
     /// Ends the shipper and everybody who waits.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Relaxed);
+        self.stopped.store(true, Release);
         self.wake.notify_one();
         // Whoever has just asked is waiting by then.
         drop(self.lock());
@@ -199,17 +176,23 @@ impl Buffer {
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Relaxed)
+        self.stopped.load(Acquire)
     }
 
     pub(crate) fn report(&self) -> FlushReport {
+        self.gather();
         self.lock().report()
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        self.gather();
         let mut stats = self.lock().stats.clone();
-        stats.buffered_bytes = self.used.load(Relaxed);
+        stats.buffered_bytes = self.reserved.used();
         stats
+    }
+
+    fn shard(&self) -> &Shard {
+        &self.shards[shard::of_this_thread() % self.shards.len()]
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -217,8 +200,14 @@ impl Buffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call(&self, wanted: bool) {
-        if wanted {
+    /// Calls the shipper if that is wanted or it sleeps; once for each of its rounds, however many ask.
+    fn call_if(&self, wanted: bool) {
+        let dozing = self.dozing.load(Relaxed);
+        if dozing {
+            // Whoever was asleep has waited long enough for the first record.
+            self.urgent.store(true, Relaxed);
+        }
+        if (wanted || dozing) && !self.called.swap(true, AcqRel) {
             self.wake.notify_one();
         }
     }
@@ -234,181 +223,34 @@ impl Buffer {
         }
     }
 
-    /// Closes the open chunk if `cost` more would be too much for a batch. Returns whether it was closed.
-    fn make_room(&self, state: &mut State, cost: usize) -> bool {
-        let full = state.open.heads.len() >= self.limits.batch_records
-            || state.open.cost() + cost > self.limits.batch_bytes;
-        if !full || state.open.heads.is_empty() {
-            return false;
-        }
-        let mut closed = state.swap();
-        if !state.full.is_empty() {
-            // The shipper is behind: what waits must hold no more memory than it is counted for.
-            closed.bytes.shrink_to_fit();
-            closed.heads.shrink_to_fit();
-        }
-        state.full.push_back(closed);
-        true
-    }
-}
-
-/// What the shipper does.
-impl Buffer {
-    /// Takes the oldest batch's worth of records: a full one, or what there is if that is `due` or urgent. From now on
-    /// it is in flight, until [`Buffer::settle`].
-    pub(crate) fn take(&self, due: bool) -> Option<Chunk> {
+    /// Hands over the open segment and opens another with room for a record of that cost. Returns whether a batch is full
+    /// now; none if there is no room below `limit`.
+    fn renew(&self, open: &mut Segment, cost: usize, limit: usize) -> Option<bool> {
+        let reserved = self.reserved.reserve(self.segment_bytes, cost, limit)?;
         let mut state = self.lock();
-        state.called = false;
-        state.dozing = false;
-        let chunk = match state.full.pop_front() {
-            Some(chunk) => chunk,
-            None if !(due || state.urgent) => return None,
-            None => {
-                state.urgent = false;
-                if state.open.heads.is_empty() {
-                    return None;
-                }
-                state.swap()
-            }
-        };
-        state.in_flight.insert(chunk.first_seq);
-        Some(chunk)
-    }
-
-    /// Gives back a chunk's memory.
-    pub(crate) fn recycle(&self, mut bytes: Vec<u8>) {
-        bytes.clear();
-        if bytes.capacity() <= self.limits.batch_bytes {
-            self.lock().spare = bytes;
-        }
-    }
-
-    /// Counts an accepted record that will not be delivered after all.
-    pub(crate) fn give_up(&self, head: &Head, reason: DropReason) {
-        let mut state = self.lock();
-        state.stats.given_up += 1;
-        state.count(&Dropped::one(*head.metadata.level(), reason, head.time));
-    }
-
-    /// What must be declared in the next batch.
-    pub(crate) fn take_undeclared(&self) -> Tally {
-        mem::take(&mut self.lock().undeclared)
-    }
-
-    pub(crate) fn has_undeclared(&self) -> bool {
-        !self.lock().undeclared.lines().is_empty()
-    }
-
-    /// The batch that carried a declaration was refused.
-    pub(crate) fn declare_again(&self, tally: &Tally) {
-        let mut state = self.lock();
-        for dropped in tally.lines() {
-            state.undeclared.add(dropped);
-        }
-    }
-
-    /// A batch was split: its second half has its own life from here on.
-    pub(crate) fn split(&self, second_seq: u64) {
-        self.lock().in_flight.insert(second_seq);
-    }
-
-    /// A batch's records are stored, or given up and counted.
-    pub(crate) fn settle(&self, settled: Settled) {
-        let mut state = self.lock();
-        state.in_flight.remove(&settled.first_seq);
-        state.stats.stored += settled.stored;
-        state.declared += settled.declared;
-        self.used.fetch_sub(settled.cost, Relaxed);
+        let before = std::mem::replace(open, state.spare());
+        open.reserved = reserved;
+        state.hand_over(before, &self.limits, &self.reserved);
+        let is_full = state.is_full(&self.limits);
         drop(state);
-        self.tell();
+        // At once, and no more than was set aside.
+        open.bytes.reserve_exact(reserved);
+        open.heads.reserve(reserved / USUAL_COST);
+        Some(is_full)
     }
 
-    /// Whether the shipper may sleep until it is called: there is nothing to do.
-    pub(crate) fn doze(&self) -> bool {
-        let mut state = self.lock();
-        let idle = state.full.is_empty()
-            && state.open.heads.is_empty()
-            && state.undeclared.lines().is_empty()
-            && !state.called;
-        state.dozing = idle;
-        idle
-    }
-
-    pub(crate) fn count_resend(&self) {
-        self.lock().stats.resent += 1;
-    }
-
-    pub(crate) fn note_error(&self, error: String) {
-        self.lock().stats.last_error = Some(error);
-    }
-}
-
-/// The end of a batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settled {
-    pub(crate) first_seq: u64,
-    /// Records the server has.
-    pub(crate) stored: u64,
-    /// Dropped records whose declaration the server has.
-    pub(crate) declared: u64,
-    pub(crate) cost: usize,
-}
-
-impl State {
-    fn swap(&mut self) -> Chunk {
-        let fresh = Chunk {
-            bytes: mem::take(&mut self.spare),
-            ..Chunk::default()
-        };
-        mem::replace(&mut self.open, fresh)
-    }
-
-    /// Returns whether the shipper must be called.
-    fn count(&mut self, dropped: &Dropped) -> bool {
-        self.stats.dropped.add(dropped);
-        match dropped.reason {
-            // There is nobody left to tell, or never was.
-            DropReason::AfterShutdown | DropReason::Misconfigured => false,
-            DropReason::Full
-            | DropReason::Recursion
-            | DropReason::Panicked
-            | DropReason::RateLimited
-            | DropReason::RejectedByServer => {
-                self.undeclared.add(dropped);
-                self.declarable += dropped.count;
-                self.call_if(false)
+    /// Hands over what is open, and what was refused, at every place.
+    fn gather(&self) {
+        for shard in &self.shards {
+            let mut place = shard.lock();
+            if place.open.heads.is_empty() && place.refused.is_empty() {
+                continue;
             }
-        }
-    }
-
-    /// Once for each round of the shipper, however many ask.
-    fn call_if(&mut self, wanted: bool) -> bool {
-        let call = (wanted || self.dozing) && !self.called;
-        // Whoever was asleep has waited long enough for the first record.
-        self.urgent |= self.dozing;
-        self.called |= call;
-        call
-    }
-
-    /// Every record up to this number is settled.
-    fn settled_through(&self) -> u64 {
-        let buffered = self.full.front().unwrap_or(&self.open);
-        let first_buffered = if buffered.heads.is_empty() {
-            self.next_seq
-        } else {
-            buffered.first_seq
-        };
-        self.in_flight
-            .first()
-            .map_or(first_buffered, |first| first_buffered.min(*first))
-            - 1
-    }
-
-    fn report(&self) -> FlushReport {
-        FlushReport {
-            stored: self.stats.stored,
-            still_buffered: self.stats.accepted - self.stats.stored - self.stats.given_up,
-            dropped: self.stats.dropped.total(),
+            let mut state = self.lock();
+            let fresh = state.spare();
+            let open = std::mem::replace(&mut place.open, fresh);
+            state.hand_over(open, &self.limits, &self.reserved);
+            state.count_refused(&mut place.refused);
         }
     }
 }

@@ -5,12 +5,14 @@
 mod wait;
 mod redis;
 mod collector;
+mod runs;
 mod stack;
 mod values;
 mod spans;
 mod traces;
 mod answers;
 mod outage;
+mod spool;
 mod pressure;
 mod control;
 mod guard;

@@ -98,6 +98,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/api/issues", get(search::issues))
         .route("/api/stats", get(search::stats))
         .route("/api/export", get(search::export))
+        .route("/api/language", get(search::language))
         .route("/api/tail", get(tail::tail))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))

@@ -1,14 +1,16 @@
 //! What is asked of the store: `GET /api/search`, `/api/histogram`, `/api/fields`, `/api/values`, `/api/context/{id}`,
-//! `/api/trace/{id}`, `/api/issues`, `/api/stats` and `/api/export`.
+//! `/api/trace/{id}`, `/api/issues`, `/api/stats` and `/api/export`; and of the language, `/api/language`.
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
 use super::AppState;
 use super::error::{ApiError, Query};
+use crate::query::TABLE;
 use crate::search::{
     ContextParams, ExportFormat, ExportParams, FieldsAnswer, FieldsParams, HistogramAnswer, HistogramParams,
     IssuesAnswer, IssuesParams, SearchAnswer, SearchParams, StatsAnswer, StatsParams, ValuesAnswer,
@@ -70,6 +72,12 @@ pub(super) async fn stats(
     Query(params): Query<StatsParams>,
 ) -> Result<Json<StatsAnswer>, ApiError> {
     Ok(Json(state.searcher.stats(&params, &state.data).await?))
+}
+
+/// The query language by example, for the page's help.
+pub(super) async fn language() -> Json<serde_json::Value> {
+    let row = |(written, finds): &(&str, &str)| json!({ "written": written, "finds": finds });
+    Json(json!({ "table": TABLE.iter().map(row).collect::<Vec<_>>() }))
 }
 
 /// An error in the middle breaks the connection off: a file that is not whole must not look whole.

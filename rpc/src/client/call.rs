@@ -3,19 +3,30 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Client, META_VERSION};
+use super::inbox::call_id;
+use super::pending::Ticket;
+use super::{Client, META_VERSION, abandoned};
 use crate::connection::{self, milliseconds, pipe};
 use crate::envelope::{Meta, Reply};
-use crate::{Arguments, Error, Fault, RawArgs, code, repair};
+use crate::parent::Parent;
+use crate::{Arguments, Error, Fault, RawArgs, code, repair, trace};
 
 /// A timeout should say how the queue stands, but not come much later for it.
 const ASK_QUEUE: Duration = Duration::from_millis(250);
 
+/// How long the server that has the request may take to say so.
+const ASK_SERVER: Duration = Duration::from_millis(50);
+
 /// How much of a reply that cannot be decoded is kept for the error.
 const RAW_LIMIT: usize = 1024;
+
+/// So many calls of [`Call::send_many`] are in flight at once.
+const WINDOW: usize = 512;
 
 /// One call that is being prepared; see [`Client::request`].
 #[must_use = "a call does nothing until it is sent"]
@@ -23,28 +34,28 @@ pub struct Call {
     client: Client,
     method: String,
     args: Result<RawArgs, serde_json::Error>,
+    options: Options,
+}
+
+#[derive(Clone)]
+struct Options {
     timeout: Option<Duration>,
     traceparent: Option<String>,
     idempotent: bool,
 }
 
-/// How far a call has come, for the error of one that ends early.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    Waiting,
-    Sent,
-}
-
 impl Call {
     pub(super) fn new(client: Client, method: String) -> Self {
-        let timeout = Some(client.inner.timeout);
+        let options = Options {
+            timeout: Some(client.inner.timeout),
+            traceparent: None,
+            idempotent: false,
+        };
         Self {
             client,
             method,
             args: ().encode(),
-            timeout,
-            traceparent: None,
-            idempotent: false,
+            options,
         }
     }
 
@@ -56,31 +67,27 @@ impl Call {
         }
     }
 
-    /// How long to wait, instead of the client's timeout. The server is told, and does not start a call whose
-    /// caller has stopped waiting.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self {
-            timeout: Some(timeout),
-            ..self
-        }
+    /// How long to wait, instead of the client's timeout, and never longer than the caller of the handler that makes
+    /// the call, if one does. The server is told: it does not start a call whose caller has stopped waiting, and
+    /// drops one that is running then.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
     }
 
     /// Waits until the reply comes or the future is dropped, and tells the server no deadline. Unless the call is
     /// [idempotent](Self::idempotent), a reply can be lost with the connection that carries it, so the caller needs
     /// a rule of its own for giving up.
-    pub fn no_deadline(self) -> Self {
-        Self {
-            timeout: None,
-            ..self
-        }
+    pub fn no_deadline(mut self) -> Self {
+        self.options.timeout = None;
+        self
     }
 
-    /// The W3C `traceparent` header to send, instead of what [`trace::set_source`](crate::trace::set_source) gives.
-    pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
-        Self {
-            traceparent: Some(traceparent.into()),
-            ..self
-        }
+    /// The W3C `traceparent` header to send, instead of what [`trace::set_source`] gives or the handler that makes the
+    /// call was called with.
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.options.traceparent = Some(traceparent.into());
+        self
     }
 
     /// Says that carrying out this call twice does no harm. Then the request is sent again, with the same id, when
@@ -89,15 +96,13 @@ impl Call {
     /// A server of this crate carries it out once all the same, as long as it remembers the id: for 10 minutes, and
     /// among the last 100,000 idempotent calls and 64 MiB of their results. Another server of the same queue, a
     /// server that was started anew and a Python server carry it out again.
-    pub fn idempotent(self) -> Self {
-        Self {
-            idempotent: true,
-            ..self
-        }
+    pub fn idempotent(mut self) -> Self {
+        self.options.idempotent = true;
+        self
     }
 
-    /// Sends the request and waits for the result. Dropping the future forgets the call; the server may still
-    /// carry it out.
+    /// Sends the request and waits for the result. Dropping the future cancels the call: servers of this crate do not
+    /// start it any more, and drop it if it is running (see [`Context::cancelled`](crate::Context::cancelled)).
     ///
     /// # Errors
     ///
@@ -114,95 +119,233 @@ impl Call {
         }
     }
 
+    /// Makes one call with each of these arguments, many of them at once, and gives their results in the same order.
+    /// Every call has its own timeout, from when it is sent.
+    pub async fn send_many<R: DeserializeOwned>(
+        self,
+        params: impl IntoIterator<Item = impl Arguments>,
+    ) -> Vec<Result<R, Error>> {
+        let calls: Vec<_> = params
+            .into_iter()
+            .map(|params| Self {
+                client: self.client.clone(),
+                method: self.method.clone(),
+                args: params.encode(),
+                options: self.options.clone(),
+            })
+            .map(Self::send)
+            .collect();
+        stream::iter(calls).buffered(WINDOW).collect().await
+    }
+
     /// Sends the request and waits for the reply, whatever it says.
     pub(super) async fn exchange(mut self) -> Result<Reply, Error> {
-        self.traceparent = self.traceparent.take().or_else(crate::trace::current);
+        let parent = Parent::current();
+        let source = || trace::current().or(parent.traceparent.clone());
+        self.options.traceparent = self.options.traceparent.take().or_else(source);
         let args = std::mem::replace(&mut self.args, ().encode()).map_err(Error::Encode)?;
-        let mut progress = Progress::Waiting;
-        let deadline = self
-            .timeout
-            .and_then(|after| Some((after, Instant::now().checked_add(after)?)));
-        let Some((after, deadline)) = deadline else {
-            return self.attempt(&args, None, &mut progress).await;
+        let left = parent.left();
+        let deadline = self.options.timeout.and_then(|timeout| {
+            let after = left.map_or(timeout, |left| left.min(timeout));
+            Some((after, Instant::now().checked_add(after)?))
+        });
+        let inner = &*self.client.inner;
+        let number = inner.next_number();
+        let request = Sending {
+            method: &self.method,
+            id: call_id(&inner.name, number),
+            args: Some(args),
+            body: None,
+            deadline: deadline.map(|(_, deadline)| deadline),
+            tracestate: parent.tracestate,
+            options: &self.options,
+            client: &self.client,
         };
-        match timeout_at(deadline, self.attempt(&args, Some(deadline), &mut progress)).await {
-            Ok(outcome) => outcome,
-            Err(_) if progress == Progress::Waiting => Err(self.client.inner.not_sent(&self.method, after)),
-            Err(_) => {
-                let state = timeout(ASK_QUEUE, self.client.inner.queue_state())
-                    .await
-                    .ok()
-                    .and_then(Result::ok);
-                Err(Error::Timeout {
-                    method: self.method,
-                    after,
-                    sent: true,
-                    queue_len: state.as_ref().map(|state| state.len),
-                    servers: state.map(|state| state.servers),
-                })
-            }
+        let Some((after, deadline)) = deadline else {
+            let mut ticket = inner.pending.register(number).await;
+            return request.attempt(&mut ticket).await;
+        };
+        let Ok(mut ticket) = timeout_at(deadline, inner.pending.register(number)).await else {
+            return Err(inner.not_sent(&self.method, after));
+        };
+        match timeout_at(deadline, request.attempt(&mut ticket)).await {
+            Ok(Ok(reply)) => match gave_up(&reply) {
+                Some(server) => Err(self.timed_out(after, Some(server)).await),
+                None => Ok(reply),
+            },
+            Ok(Err(error)) => Err(error),
+            Err(_) if !ticket.sent => Err(inner.not_sent(&self.method, after)),
+            Err(_) => self.too_late(ticket, after).await,
         }
     }
 
-    async fn attempt(
-        &self,
-        args: &RawArgs,
-        deadline: Option<Instant>,
-        progress: &mut Progress,
-    ) -> Result<Reply, Error> {
+    /// Finds out what became of a request whose reply did not come in time. It may even come now.
+    async fn too_late(&self, mut ticket: Ticket, after: Duration) -> Result<Reply, Error> {
         let inner = &self.client.inner;
-        let id = inner.next_id();
-        let mut ticket = inner.pending.register(&id).await;
-        let mut losses = inner.pending.losses.subscribe();
+        let ask_server = async {
+            let ids = [call_id(&inner.name, ticket.number)];
+            let (listening,): (u64,) = inner
+                .shared
+                .run(&abandoned::cancel(&inner.keys, &ids))
+                .await
+                .ok()?;
+            if listening == 0 {
+                return None;
+            }
+            Some(ticket.reply().await)
+        };
+        match timeout(ASK_SERVER, ask_server).await.ok().flatten() {
+            Some(Ok(reply)) => match gave_up(&reply) {
+                Some(server) => Err(self.timed_out(after, Some(server)).await),
+                None => Ok(reply),
+            },
+            Some(Err(_)) | None => Err(self.timed_out(after, None).await),
+        }
+    }
+
+    /// The error for a request that was sent and got no reply in time.
+    async fn timed_out(&self, after: Duration, taken_by: Option<String>) -> Error {
+        // A handler that waits for this call has something better to do with the time it has left.
+        let asked = match Parent::current().deadline {
+            None => timeout(ASK_QUEUE, self.client.inner.queue_state())
+                .await
+                .ok()
+                .and_then(Result::ok),
+            Some(_) => None,
+        };
+        Error::Timeout {
+            method: self.method.clone(),
+            after,
+            sent: true,
+            queue_len: asked.as_ref().map(|state| state.len),
+            servers: asked.map(|state| state.servers),
+            taken_by,
+        }
+    }
+}
+
+/// The server that says in its reply that it does not carry out the call any more.
+fn gave_up(reply: &Reply) -> Option<String> {
+    #[derive(Deserialize)]
+    struct By {
+        server: String,
+    }
+    if !matches!(reply.code, code::CANCELLED | code::DEADLINE_EXCEEDED) {
+        return None;
+    }
+    let fault = Fault::from_reply(reply.code, &reply.result);
+    let By { server } = serde_json::from_str(fault.data?.get()).ok()?;
+    Some(server)
+}
+
+/// A request on its way into the queue.
+struct Sending<'a> {
+    method: &'a str,
+    id: String,
+    /// Until the body is made of them.
+    args: Option<RawArgs>,
+    /// Until it is in the queue, or longer if it may have to be sent again.
+    body: Option<String>,
+    deadline: Option<Instant>,
+    tracestate: Option<String>,
+    options: &'a Options,
+    client: &'a Client,
+}
+
+impl Sending<'_> {
+    async fn attempt(mut self, ticket: &mut Ticket) -> Result<Reply, Error> {
+        let mut losses = self.client.inner.pending.losses.subscribe();
         loop {
             losses.mark_unchanged();
-            self.hand_in(&id, args, deadline, progress).await?;
+            self.hand_in(ticket).await?;
             tokio::select! {
                 reply = ticket.reply() => return reply,
-                Ok(()) = losses.changed(), if self.idempotent => {}
+                Ok(()) = losses.changed(), if self.options.idempotent => {}
             }
         }
     }
 
     /// Puts the request into the queue.
-    async fn hand_in(
-        &self,
-        id: &str,
-        args: &RawArgs,
-        deadline: Option<Instant>,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
+    async fn hand_in(&mut self, ticket: &mut Ticket) -> Result<(), Error> {
         let inner = &self.client.inner;
         loop {
+            // The clock of Redis is known only from the first connection on.
             inner.shared.live().await?;
-            let meta = Meta {
-                v: Some(META_VERSION),
-                reply_to: Some(inner.keys.inbox(&inner.name)),
-                // The clock of Redis is known only from the first connection on.
-                deadline: deadline.map(|deadline| inner.shared.redis_now_ms().saturating_add(left(deadline))),
-                idempotent: self.idempotent,
-                traceparent: self.traceparent.clone(),
-                ..Meta::default()
-            };
-            let body = inner.request_text(id, &self.method, args, &meta)?;
-            let before = std::mem::replace(progress, Progress::Sent);
-            match inner
-                .shared
-                .run::<()>(pipe().rpush(inner.keys.queue(), body).ignore())
-                .await
-            {
-                Ok(()) => return Ok(()),
+            if !ticket.sent {
+                inner.check_queue()?;
+            }
+            let body = self.body()?;
+            let mut commands = pipe();
+            commands.rpush(inner.keys.queue(), &body);
+            if inner.pending.tells_reader() {
+                commands.rpush(inner.keys.inbox(&inner.name), "").ignore();
+            }
+            let before = std::mem::replace(&mut ticket.sent, true);
+            match inner.shared.run::<Vec<u64>>(&commands).await {
+                Ok(lengths) => {
+                    let queue_len = lengths.first().copied().unwrap_or_default();
+                    if !before {
+                        self.check_length(queue_len, &body, ticket).await?;
+                    }
+                    self.body = Some(body).filter(|_| self.options.idempotent);
+                    return Ok(());
+                }
                 // Redis itself said no, and will not for ever; or it is no harm to send twice.
                 Err(Error::Transport { source, maybe_sent })
-                    if connection::is_passing(&source) && (!maybe_sent || self.idempotent) =>
+                    if connection::is_passing(&source) && (!maybe_sent || self.options.idempotent) =>
                 {
+                    self.body = Some(body);
                     if !maybe_sent {
-                        *progress = before;
+                        ticket.sent = before;
                     }
+                }
+                Err(Error::Transport { source, .. }) if connection::had_no_memory(&source, 0) => {
+                    ticket.sent = before;
+                    return Err(inner.overloaded(None));
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Takes the request back if the queue is too long, unless a server was quicker.
+    async fn check_length(&self, queue_len: u64, body: &str, ticket: &mut Ticket) -> Result<(), Error> {
+        let inner = &self.client.inner;
+        if !inner.saw_queue(queue_len) {
+            return Ok(());
+        }
+        let mut commands = pipe();
+        commands.lrem(inner.keys.queue(), -1, body);
+        let (removed,): (u64,) = inner.shared.run(&commands).await?;
+        if removed == 0 {
+            return Ok(());
+        }
+        ticket.sent = false;
+        Err(inner.overloaded(Some(queue_len)))
+    }
+
+    /// The request's text. The arguments are dropped as soon as they are in it.
+    fn body(&mut self) -> Result<String, Error> {
+        if let Some(body) = self.body.take() {
+            return Ok(body);
+        }
+        let inner = &self.client.inner;
+        let now = inner.shared.redis_now_ms();
+        let meta = Meta {
+            v: Some(META_VERSION),
+            reply_to: Some(inner.keys.inbox(&inner.name)),
+            sent: Some(now),
+            deadline: self.deadline.map(|deadline| now.saturating_add(left(deadline))),
+            idempotent: self.options.idempotent,
+            tracestate: self.options.traceparent.as_ref().and(self.tracestate.take()),
+            traceparent: self.options.traceparent.clone(),
+            ..Meta::default()
+        };
+        let args = self
+            .args
+            .take()
+            .expect("the text that was made of them is kept until it is sent");
+        inner.request_text(&self.id, self.method, &args, &meta)
     }
 }
 

@@ -1,106 +1,165 @@
-//! How replies find their calls. Rust servers put them all into this client's inbox, which one task reads on a
-//! connection of its own. Python servers make a list for each reply; another task looks for those, more and more
-//! seldom, of the calls that the inbox did not answer quickly.
+//! How replies find their calls. Servers of this crate put them all into this client's inbox, which one task reads on a
+//! connection of its own. Python servers make a list for each reply: as long as there are any, the same task waits for
+//! the oldest of those lists as well, and another looks for the others, more and more seldom.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Pending;
 use super::call::undecodable;
 use crate::connection::{BLOCK, Backoff, Connection, Endpoint, RedisResult, Shared, cmd, pipe};
-use crate::envelope::Reply;
+use crate::envelope::{InboxReply, Reply};
 use crate::keys::Keys;
 use crate::repair;
 
 /// How many replies are fetched at once: enough to empty the inbox of a busy client in a few round trips.
 const DRAIN: usize = 128;
 
-/// Between two looks for Python's replies, as long as any call waits.
-const LOOK: Duration = Duration::from_millis(20);
-
 /// Reads the inbox for ever.
-pub(super) async fn read(endpoint: Endpoint, inbox: String, pending: Arc<Pending>) {
+pub(super) async fn read(endpoint: Endpoint, keys: Keys, client: String, pending: Arc<Pending>) {
+    let inbox = Inbox {
+        key: keys.inbox(&client),
+        keys,
+        client,
+        pending,
+    };
     let mut backoff = Backoff::default();
     loop {
         if let Ok(mut connection) = endpoint.dedicated().await {
-            while let Ok(replies) = fetch(&mut connection, &inbox).await {
+            while inbox.wait(&mut connection).await.is_ok() {
                 backoff = Backoff::default();
-                for reply in replies {
-                    deliver(&reply, &pending);
-                }
             }
-            pending.losses.send_replace(());
+            inbox.pending.losses.send_replace(());
         }
         // The shared connection fails at the same time and reports why.
         backoff.pause().await;
     }
 }
 
-/// Waits for replies. This future is never dropped while Redis works on it, except with the client itself.
-async fn fetch(connection: &mut Connection, inbox: &str) -> RedisResult<Vec<Vec<u8>>> {
-    let first: Option<(String, Vec<u8>)> = cmd("BLPOP")
-        .arg(inbox)
-        .arg(BLOCK.as_secs())
-        .query_async(connection)
-        .await?;
-    let Some((_, first)) = first else {
-        return Ok(Vec::new());
-    };
-    let more: Option<Vec<Vec<u8>>> = cmd("LPOP").arg(inbox).arg(DRAIN).query_async(connection).await?;
-    let mut replies = vec![first];
-    replies.extend(more.unwrap_or_default());
-    Ok(replies)
+struct Inbox {
+    key: String,
+    keys: Keys,
+    client: String,
+    pending: Arc<Pending>,
+}
+
+impl Inbox {
+    /// Waits for replies. This future is never dropped while Redis works on it, except with the client itself.
+    async fn wait(&self, connection: &mut Connection) -> RedisResult<()> {
+        let watched = self.pending.to_watch();
+        let mut wait = cmd("BLPOP");
+        wait.arg(&self.key);
+        for number in &watched {
+            wait.arg(self.keys.reply(call_id(&self.client, *number)));
+        }
+        let found: Option<(String, Vec<u8>)> = wait.arg(BLOCK.as_secs()).query_async(connection).await?;
+        let Some((key, first)) = found else {
+            return Ok(());
+        };
+        if key != self.key {
+            if let Some(number) = number(&key) {
+                self.pending.peers.saw_python();
+                self.pending.complete(number, python_reply(&first));
+            }
+            return Ok(());
+        }
+        deliver(&first, &self.pending);
+        // With a single call there was a single reply.
+        while !self.pending.is_empty() {
+            let more: Option<Vec<Vec<u8>>> = cmd("LPOP")
+                .arg(&self.key)
+                .arg(DRAIN)
+                .query_async(connection)
+                .await?;
+            let more = more.unwrap_or_default();
+            for reply in &more {
+                deliver(reply, &self.pending);
+            }
+            if more.len() < DRAIN {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The id of a client's call.
+pub(super) fn call_id(client: &str, number: u64) -> String {
+    format!("{client}-{number}")
+}
+
+/// The number of the call to which an id, or a key that ends with it, belongs.
+fn number(id: &str) -> Option<u64> {
+    id.rsplit_once('-')?.1.parse().ok()
 }
 
 fn deliver(reply: &[u8], pending: &Pending) {
-    match repair::parse::<Reply>(&String::from_utf8_lossy(reply)) {
-        Ok(Reply {
-            id: Some(id),
-            code,
-            result,
-        }) => {
-            pending.complete(
-                &id.to_string(),
-                Ok(Reply {
-                    id: None,
-                    code,
-                    result,
-                }),
-            );
+    if reply.is_empty() {
+        // Only to wake us.
+        return;
+    }
+    let text = String::from_utf8_lossy(reply);
+    let repaired: String;
+    let parsed = match serde_json::from_str::<InboxReply<'_>>(&text) {
+        Ok(reply) => Ok(reply),
+        Err(_) => {
+            repaired = repair::repaired(&text).unwrap_or_default();
+            serde_json::from_str(&repaired)
         }
-        Ok(Reply { id: None, .. }) => tracing::debug!("a reply without an id is in the inbox"),
+    };
+    match parsed {
+        Ok(reply) => {
+            pending.peers.saw_rust();
+            match reply.id.and_then(|id| number(id.get().trim_matches('"'))) {
+                Some(number) => pending.complete(
+                    number,
+                    Ok(Reply {
+                        code: reply.code,
+                        result: reply.result.to_owned(),
+                    }),
+                ),
+                None => tracing::debug!("a reply in the inbox is for no call"),
+            }
+        }
         // The error would quote the reply.
         Err(_) => tracing::debug!(bytes = reply.len(), "the inbox holds what is no reply"),
     }
 }
 
+fn python_reply(reply: &[u8]) -> Result<Reply, crate::Error> {
+    let text = String::from_utf8_lossy(reply);
+    repair::parse(&text).map_err(|source| undecodable(source, &text))
+}
+
 /// Looks for Python's replies for ever.
-pub(super) async fn sweep(shared: Shared, keys: Keys, pending: Arc<Pending>) {
+pub(super) async fn look(shared: Shared, keys: Keys, client: String, pending: Arc<Pending>) {
     loop {
-        if pending.is_empty() {
-            pending.busy.notified().await;
+        match pending.next_look() {
+            None => pending.earlier.notified().await,
+            Some(at) if at > Instant::now() => tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                () = pending.earlier.notified() => {}
+            },
+            Some(_) => {}
         }
-        tokio::time::sleep(LOOK).await;
         let due = pending.due(Instant::now());
         if due.is_empty() {
             continue;
         }
         let mut commands = pipe();
-        for id in &due {
-            commands.lpop(keys.reply(id), None);
+        for number in &due {
+            commands.lpop(keys.reply(call_id(&client, *number)), None);
         }
         // A reply that was popped into a broken connection is lost; its call times out, or is repeated.
         let Ok(replies) = shared.run::<Vec<Option<Vec<u8>>>>(&commands).await else {
             pending.losses.send_replace(());
             continue;
         };
-        for (id, reply) in due.iter().zip(replies) {
-            let Some(reply) = reply else { continue };
-            let text = String::from_utf8_lossy(&reply);
-            pending.complete(
-                id,
-                repair::parse(&text).map_err(|source| undecodable(source, &text)),
-            );
+        for (number, reply) in due.iter().zip(replies) {
+            if let Some(reply) = reply {
+                pending.peers.saw_python();
+                pending.complete(*number, python_reply(&reply));
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Calls methods of the servers of one queue.
 //!
 //! Promises: building never waits for the network; two connections carry any number of calls; a call that is
-//! dropped leaves nothing behind in this process; a request is sent at most once, unless its call is idempotent. Reading order: this file (what a
-//! user sees), `call` (one call from its arguments to its result), `pending` (the calls in flight), `inbox` (how
-//! replies find them).
+//! dropped leaves nothing behind in this process; a request is sent at most once, unless its call is idempotent.
+//!
+//! Reading order: this file (what a user sees), `builder`, `call` (one call from its arguments to its result), `queue`
+//! (how long it is), `pending` (the calls in flight), `peers` (who answers), `inbox` (how replies find their calls),
+//! `abandoned` (what becomes of calls that nobody waits for).
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,23 +14,27 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::connection::{DEFAULT_URL, Endpoint, Shared, pipe};
+use crate::connection::{Shared, pipe};
 use crate::envelope::{MAX_REQUEST, Meta};
 use crate::keys::Keys;
+use crate::parent::Parent;
 use crate::{Arguments, Error, RawArgs, envelope};
 
+mod builder;
 mod call;
+mod queue;
 mod pending;
+mod peers;
 mod inbox;
+mod abandoned;
 
+pub use builder::ClientBuilder;
 pub use call::Call;
 use pending::Pending;
-
-/// How long a call waits unless told otherwise.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+use queue::Limit;
+pub use queue::QueueState;
 
 /// The version of the `meta` object that we write.
 const META_VERSION: u32 = 1;
@@ -64,37 +70,15 @@ struct Inner {
     name: String,
     requests: AtomicU64,
     timeout: Duration,
-    /// Connects, reads the inbox, looks for Python's replies. Aborted with the last clone: nobody waits then.
+    limit: Limit,
+    /// Connects, reads the inbox, looks for Python's replies, cancels. Aborted with the last clone: nobody waits then.
     _tasks: JoinSet<()>,
-}
-
-/// Configures a [`Client`].
-#[derive(Clone)]
-pub struct ClientBuilder {
-    queue: String,
-    url: String,
-    timeout: Duration,
-}
-
-/// What Redis knows of a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueState {
-    /// How many requests wait to be taken.
-    pub len: u64,
-    /// How many servers of this crate are alive. Python servers do not show themselves.
-    pub servers: u64,
-    /// Changes whenever Redis starts anew.
-    pub redis_run_id: String,
 }
 
 impl Client {
     /// Starts to configure a client of the queue `queue`, the name that servers use too.
     pub fn builder(queue: impl Into<String>) -> ClientBuilder {
-        ClientBuilder {
-            queue: queue.into(),
-            url: DEFAULT_URL.to_owned(),
-            timeout: DEFAULT_TIMEOUT,
-        }
+        ClientBuilder::new(queue.into())
     }
 
     /// Calls `method` and waits for its result, at most as long as the client's timeout. While Redis is away the
@@ -122,6 +106,16 @@ impl Client {
         Ok((reply.code, reply.result))
     }
 
+    /// Calls `method` once with each of these arguments, many calls at once, and gives the results in the same order;
+    /// [`Call::send_many`] does it with options.
+    pub async fn call_many<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: impl IntoIterator<Item = impl Arguments>,
+    ) -> Vec<Result<R, Error>> {
+        self.request(method).send_many(params).await
+    }
+
     /// Prepares a call with options.
     pub fn request(&self, method: impl Into<String>) -> Call {
         Call::new(self.clone(), method.into())
@@ -136,23 +130,32 @@ impl Client {
     /// the request within the client's timeout.
     pub async fn notify(&self, method: &str, params: impl Arguments) -> Result<(), Error> {
         let args = params.encode().map_err(Error::Encode)?;
-        let meta = Meta {
-            v: Some(META_VERSION),
-            notify: true,
-            traceparent: crate::trace::current(),
-            ..Meta::default()
-        };
-        // Python answers even this. All those replies go to one key, which the next notification empties.
-        let id = format!("{}-n", self.inner.name);
-        let body = self.inner.request_text(&id, method, &args, &meta)?;
-        let mut commands = pipe();
-        commands
-            .unlink(self.inner.keys.reply(&id))
-            .ignore()
-            .rpush(self.inner.keys.queue(), body)
-            .ignore();
-        let sent = tokio::time::timeout(self.inner.timeout, self.inner.shared.run::<()>(&commands)).await;
-        sent.unwrap_or_else(|_| Err(self.inner.not_sent(method, self.inner.timeout)))
+        let inner = &*self.inner;
+        let sent = tokio::time::timeout(inner.timeout, async {
+            inner.shared.live().await?;
+            let parent = Parent::current();
+            let traceparent = crate::trace::current().or(parent.traceparent);
+            let meta = Meta {
+                v: Some(META_VERSION),
+                notify: true,
+                sent: Some(inner.shared.redis_now_ms()),
+                tracestate: traceparent.as_ref().and(parent.tracestate),
+                traceparent,
+                ..Meta::default()
+            };
+            // Python answers even this. All those replies go to one key, which the next notification empties.
+            let id = format!("{}-n", inner.name);
+            let body = inner.request_text(&id, method, &args, &meta)?;
+            let mut commands = pipe();
+            commands
+                .unlink(inner.keys.reply(&id))
+                .ignore()
+                .rpush(inner.keys.queue(), body)
+                .ignore();
+            inner.shared.run::<()>(&commands).await
+        });
+        sent.await
+            .unwrap_or_else(|_| Err(inner.not_sent(method, inner.timeout)))
     }
 
     /// Asks Redis for the state of the queue, waiting for a connection at most as long as the client's timeout.
@@ -174,73 +177,9 @@ impl fmt::Debug for Client {
     }
 }
 
-impl ClientBuilder {
-    /// The Redis to use, `redis://[user:password@]host:port[/db]` or `unix:///path`; by default
-    /// `redis://127.0.0.1:6379`.
-    #[must_use]
-    pub fn redis(self, url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            ..self
-        }
-    }
-
-    /// How long a call waits for its reply unless it says otherwise; by default 30 seconds.
-    #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    /// Starts the client. It does not wait for the network: Redis may come later.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] when the URL or the queue's name cannot work, or outside of a Tokio runtime.
-    pub fn build(self) -> Result<Client, Error> {
-        let keys = Keys::new(&self.queue)?;
-        let endpoint = Endpoint::parse(&self.url)?;
-        let runtime = Handle::try_current()
-            .map_err(|_| Error::Config("a client must be built inside a Tokio runtime".to_owned()))?;
-        let name = format!("{:012x}", fastrand::u64(..1 << 48));
-        let pending = Arc::new(Pending::default());
-        let (shared, connecting) = Shared::new(endpoint.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn_on(connecting, &runtime);
-        tasks.spawn_on(
-            inbox::read(endpoint, keys.inbox(&name), Arc::clone(&pending)),
-            &runtime,
-        );
-        tasks.spawn_on(
-            inbox::sweep(shared.clone(), keys.clone(), Arc::clone(&pending)),
-            &runtime,
-        );
-        let requests = AtomicU64::new(0);
-        let inner = Inner {
-            keys,
-            shared,
-            pending,
-            name,
-            requests,
-            timeout: self.timeout,
-            _tasks: tasks,
-        };
-        Ok(Client {
-            inner: Arc::new(inner),
-        })
-    }
-}
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("queue", &self.queue)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Inner {
-    fn next_id(&self) -> String {
-        format!("{}-{}", self.name, self.requests.fetch_add(1, Ordering::Relaxed))
+    fn next_number(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
     fn request_text(&self, id: &str, method: &str, args: &RawArgs, meta: &Meta) -> Result<String, Error> {
@@ -263,37 +202,12 @@ impl Inner {
                 sent: false,
                 queue_len: None,
                 servers: None,
+                taken_by: None,
             },
             |source| Error::Transport {
                 source,
                 maybe_sent: false,
             },
         )
-    }
-
-    async fn queue_state(&self) -> Result<QueueState, Error> {
-        let mut commands = pipe();
-        commands
-            .llen(self.keys.queue())
-            .hkeys(self.keys.workers())
-            .cmd("INFO")
-            .arg("server");
-        let (len, workers, info): (u64, Vec<String>, String) = self.shared.run(&commands).await?;
-        let servers = if workers.is_empty() {
-            0
-        } else {
-            let heartbeats: Vec<String> = workers.iter().map(|worker| self.keys.heartbeat(worker)).collect();
-            let (alive,) = self.shared.run(pipe().exists(heartbeats)).await?;
-            alive
-        };
-        let run_id = info
-            .lines()
-            .find_map(|line| line.strip_prefix("run_id:"))
-            .unwrap_or_default();
-        Ok(QueueState {
-            len,
-            servers,
-            redis_run_id: run_id.to_owned(),
-        })
     }
 }

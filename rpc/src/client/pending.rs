@@ -1,12 +1,15 @@
 //! The calls that wait for a reply. A call is in here exactly as long as somebody waits for it; a reply for no
 //! call is late and is dropped.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
+use super::peers::Peers;
 use crate::Error;
 use crate::envelope::Reply;
 
@@ -14,110 +17,160 @@ use crate::envelope::Reply;
 /// away can cost us.
 const LIMIT: usize = 10_000;
 
-/// A Rust server answers to the inbox within this time or has real work to do; only then is it worth asking whether
-/// a Python server answered. The pause between two questions doubles up to the second number.
-const FIRST_LOOK: Duration = Duration::from_millis(20);
-const LAST_LOOK: Duration = Duration::from_millis(250);
+/// The pause between two looks for a Python reply doubles up to this.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// So many calls are looked for at once: a pipeline that Redis serves in well under a millisecond.
 const LOOK_BATCH: usize = 256;
 
+/// So many replies of Python servers are waited for at once; the cost in Redis grows with each. What is beyond is
+/// looked for now and then.
+pub(super) const WATCHED: usize = 64;
+
 type Outcome = Result<Reply, Error>;
 
 pub(super) struct Pending {
-    waiting: Mutex<HashMap<String, Waiting>>,
+    calls: Mutex<Calls>,
     places: Arc<Semaphore>,
-    /// Somebody waits again after nobody did.
-    pub(super) busy: Notify,
+    pub(super) peers: Peers,
+    /// There is something to look for earlier than before.
+    pub(super) earlier: Notify,
     /// Sent to whenever replies may have been lost with a connection.
     pub(super) losses: watch::Sender<()>,
+    /// Where the numbers of calls go that were sent and are not waited for any more.
+    abandoned: mpsc::UnboundedSender<u64>,
+    /// Whether the reader of the inbox has been told to look at the calls again, or will.
+    told_reader: AtomicBool,
+}
+
+#[derive(Default)]
+struct Calls {
+    /// By number, so the oldest first.
+    waiting: BTreeMap<u64, Waiting>,
+    /// When to look for which; some have been answered meanwhile.
+    looks: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
 struct Waiting {
     outcome: oneshot::Sender<Outcome>,
-    look_at: Instant,
     look_again: Duration,
 }
 
-impl Default for Pending {
-    fn default() -> Self {
+impl Pending {
+    pub(super) fn new(abandoned: mpsc::UnboundedSender<u64>) -> Self {
         Self {
-            waiting: Mutex::default(),
+            calls: Mutex::default(),
             places: Arc::new(Semaphore::new(LIMIT)),
-            busy: Notify::new(),
+            peers: Peers::default(),
+            earlier: Notify::new(),
             losses: watch::Sender::new(()),
+            abandoned,
+            told_reader: AtomicBool::new(false),
         }
     }
-}
 
-impl Pending {
-    /// Makes room for the reply to `id`, waiting while there are too many calls.
-    pub(super) async fn register(self: &Arc<Self>, id: &str) -> Ticket {
+    /// Makes room for the reply to a call, waiting while there are too many calls.
+    pub(super) async fn register(self: &Arc<Self>, number: u64) -> Ticket {
         let place = Arc::clone(&self.places)
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
         let (outcome, reply) = oneshot::channel();
-        let waiting = Waiting {
-            outcome,
-            look_at: Instant::now() + FIRST_LOOK,
-            look_again: FIRST_LOOK * 2,
-        };
-        let first = {
+        let first_look = self.peers.first_look();
+        let look_again = first_look * 2;
+        let look = Reverse((Instant::now() + first_look, number));
+        let earlier = {
             let mut calls = self.calls();
-            calls.insert(id.to_owned(), waiting);
-            calls.len() == 1
+            calls.waiting.insert(number, Waiting { outcome, look_again });
+            let earlier = calls.looks.peek().is_none_or(|next| look > *next);
+            calls.looks.push(look);
+            earlier
         };
-        if first {
-            self.busy.notify_one();
+        if earlier {
+            self.earlier.notify_one();
         }
         Ticket {
             pending: Arc::clone(self),
-            id: id.to_owned(),
+            number,
             reply,
+            sent: false,
             _place: place,
         }
     }
 
     /// Hands the reply to the call that waits for it.
-    pub(super) fn complete(&self, id: &str, outcome: Outcome) {
-        match self.calls().remove(id) {
+    pub(super) fn complete(&self, number: u64, outcome: Outcome) {
+        let waiting = self.calls().waiting.remove(&number);
+        match waiting {
             // An error means that the caller was dropped this moment.
             Some(waiting) => drop(waiting.outcome.send(outcome)),
-            None => tracing::debug!(id, "a reply came too late"),
+            None => tracing::debug!(number, "a reply came too late"),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.calls().is_empty()
+        self.calls().waiting.is_empty()
+    }
+
+    /// When a Python reply should be looked for next.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let mut calls = self.calls();
+        loop {
+            let Reverse((at, number)) = *calls.looks.peek()?;
+            if calls.waiting.contains_key(&number) {
+                return Some(at);
+            }
+            calls.looks.pop();
+        }
     }
 
     /// The calls whose Python reply should be looked for now, the longest overdue first.
-    pub(super) fn due(&self, now: Instant) -> Vec<String> {
+    pub(super) fn due(&self, now: Instant) -> Vec<u64> {
         let mut calls = self.calls();
-        let mut due: Vec<_> = calls
-            .iter_mut()
-            .filter(|(_, waiting)| waiting.look_at <= now)
-            .collect();
-        due.sort_unstable_by_key(|(_, waiting)| waiting.look_at);
-        due.truncate(LOOK_BATCH);
-        for (_, waiting) in &mut due {
-            waiting.look_at = now + waiting.look_again;
-            waiting.look_again = (waiting.look_again * 2).min(LAST_LOOK);
+        let mut due = Vec::new();
+        while due.len() < LOOK_BATCH
+            && let Some(Reverse((at, number))) = calls.looks.peek().copied()
+            && at <= now
+        {
+            calls.looks.pop();
+            if let Some(waiting) = calls.waiting.get_mut(&number) {
+                let again = now + waiting.look_again;
+                waiting.look_again = (waiting.look_again * 2).min(LAST_LOOK);
+                calls.looks.push(Reverse((again, number)));
+                due.push(number);
+            }
         }
-        due.into_iter().map(|(id, _)| id.clone()).collect()
+        due
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The oldest calls, if their replies are to be waited for one by one.
+    pub(super) fn to_watch(&self) -> Vec<u64> {
+        self.told_reader.store(false, SeqCst);
+        if !self.peers.has_python() {
+            return Vec::new();
+        }
+        self.calls().waiting.keys().take(WATCHED).copied().collect()
+    }
+
+    /// Whether the reader of the inbox must be told that there is another call to watch.
+    pub(super) fn tells_reader(&self) -> bool {
+        self.peers.has_python()
+            && self.calls().waiting.len() <= WATCHED
+            && !self.told_reader.swap(true, SeqCst)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A place among the waiting calls, given up when dropped.
 pub(super) struct Ticket {
     pending: Arc<Pending>,
-    id: String,
+    pub(super) number: u64,
     reply: oneshot::Receiver<Outcome>,
+    /// Whether the request may have reached the queue.
+    pub(super) sent: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -130,7 +183,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.pending.calls().remove(&self.id);
+        let unanswered = self.pending.calls().waiting.remove(&self.number).is_some();
+        if unanswered && self.sent {
+            // An error means that the client is gone as well.
+            let _ = self.pending.abandoned.send(self.number);
+        }
     }
 }
 
@@ -138,24 +195,52 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
+    fn pending() -> (Arc<Pending>, mpsc::UnboundedReceiver<u64>) {
+        let (abandoned, numbers) = mpsc::unbounded_channel();
+        (Arc::new(Pending::new(abandoned)), numbers)
+    }
+
     #[tokio::test]
     async fn a_dropped_call_leaves_nothing_behind() {
-        let pending = Arc::new(Pending::default());
-        let ticket = pending.register("a").await;
+        let (pending, mut abandoned) = pending();
+        drop(pending.register(1).await);
+        let mut sent = pending.register(2).await;
+        sent.sent = true;
         assert!(!pending.is_empty());
-        drop(ticket);
+        drop(sent);
         assert!(pending.is_empty());
         assert_eq!(pending.places.available_permits(), LIMIT);
+        assert_eq!(
+            (abandoned.try_recv(), abandoned.try_recv().is_err()),
+            (Ok(2), true)
+        );
     }
 
     #[tokio::test]
     async fn a_call_is_looked_for_ever_less_often() {
-        let pending = Arc::new(Pending::default());
+        let (pending, _abandoned) = pending();
         let start = Instant::now();
-        let _ticket = pending.register("a").await;
-        let looks = (0..1000)
+        let _ticket = pending.register(1).await;
+        let looks = (0..10_000)
             .filter(|ms| !pending.due(start + Duration::from_millis(*ms)).is_empty())
             .count();
-        assert!((4..=8).contains(&looks), "{looks}");
+        assert!((8..=12).contains(&looks), "{looks}");
+        assert!(pending.next_look().unwrap() > start + Duration::from_secs(10));
+    }
+
+    #[tokio::test]
+    async fn what_rust_servers_answer_is_hardly_looked_for() {
+        let (pending, _abandoned) = pending();
+        pending.peers.saw_rust();
+        let start = Instant::now();
+        let _ticket = pending.register(1).await;
+        assert!(pending.next_look().unwrap() >= start + Duration::from_millis(500));
+        assert!(!pending.tells_reader());
+        pending.peers.saw_python();
+        let _ticket = pending.register(2).await;
+        assert!(pending.next_look().unwrap() < start + Duration::from_millis(500));
+        assert!(pending.tells_reader());
+        assert!(!pending.tells_reader(), "once is enough");
+        assert_eq!(pending.to_watch(), [1, 2]);
     }
 }

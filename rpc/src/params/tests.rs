@@ -25,18 +25,14 @@ enum Color {
     Red,
 }
 
-fn raw(text: &str) -> &RawValue {
-    serde_json::from_str(text).unwrap()
-}
-
 #[track_caller]
 fn check<P: DeserializeOwned + PartialEq + std::fmt::Debug>(args: &str, kwargs: &str, expected: P) {
-    assert_eq!(bind::<P>("f", raw(args), raw(kwargs)).unwrap(), expected);
+    assert_eq!(bind::<P>("f", args, kwargs).unwrap(), expected);
 }
 
 #[track_caller]
 fn refused<P: DeserializeOwned + std::fmt::Debug>(args: &str, kwargs: &str, expected: &str) {
-    let fault = bind::<P>("sum", raw(args), raw(kwargs)).unwrap_err();
+    let fault = bind::<P>("sum", args, kwargs).unwrap_err();
     assert_eq!(
         (fault.code, fault.message.as_str()),
         (crate::code::INVALID_PARAMS, expected)
@@ -129,7 +125,7 @@ fn arguments_that_do_not_fit_are_refused_in_the_words_of_python() {
 
 #[test]
 fn a_value_of_the_wrong_type_is_named() {
-    let fault = bind::<Sum>("sum", raw(r#"[1, "b"]"#), raw("{}")).unwrap_err();
+    let fault = bind::<Sum>("sum", r#"[1, "b"]"#, "{}").unwrap_err();
     assert!(
         fault
             .message
@@ -151,19 +147,8 @@ fn a_parameter_can_stay_text() {
     }
     let batch = r#"{"no": 17.0,  "x":[1180591620717411303424]}"#;
     let args = format!("[{batch}]");
-    assert_eq!(
-        bind::<Append>("append", raw(&args), raw("{}"))
-            .unwrap()
-            .batch
-            .get(),
-        batch
-    );
-    assert_eq!(
-        bind::<Box<RawValue>>("append", raw(&args), raw("{}"))
-            .unwrap()
-            .get(),
-        batch
-    );
+    assert_eq!(bind::<Append>("append", &args, "{}").unwrap().batch.get(), batch);
+    assert_eq!(bind::<Box<RawValue>>("append", &args, "{}").unwrap().get(), batch);
     assert_eq!(
         bind_text::<Borrowed<'_>>("append", &args, "{}")
             .unwrap()
@@ -175,7 +160,7 @@ fn a_parameter_can_stay_text() {
 
 #[test]
 fn a_handler_can_bind_the_arguments_itself() {
-    let params: RawParams = bind("append", raw("[1, 2]"), raw(r#"{"a": [ ]}"#)).unwrap();
+    let params: RawParams = bind("append", "[1, 2]", r#"{"a": [ ]}"#).unwrap();
     assert_eq!(
         (params.args.get(), params.kwargs.get()),
         ("[1, 2]", r#"{"a": [ ]}"#)
@@ -203,14 +188,14 @@ proptest! {
         let args = serde_json::to_string(&values[..positional]).unwrap();
         let named: BTreeMap<_, _> = names.into_iter().zip(values).skip(positional).collect();
         let kwargs = serde_json::to_string(&named).unwrap();
-        prop_assert_eq!(bind::<Sum>("f", raw(&args), raw(&kwargs)).unwrap(), Sum { x, y });
+        prop_assert_eq!(bind::<Sum>("f", &args, &kwargs).unwrap(), Sum { x, y });
     }
 
     #[test]
     fn no_arguments_make_it_panic(args in r#"\[([0-9]|"a"|null|\[\])?(,([0-9]|"a"|\{\}))?\]"#, name in "[xyz]") {
         if let Ok(args) = serde_json::from_str(&args) {
             let kwargs = format!(r#"{{"{name}":1}}"#);
-            let (_, _) = (bind::<Sum>("f", args, raw(&kwargs)), bind::<Page>("f", args, raw(&kwargs)));
+            let (_, _) = (bind::<Sum>("f", args, &kwargs), bind::<Page>("f", args, &kwargs));
         }
     }
 }

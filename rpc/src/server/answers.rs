@@ -6,7 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::oneshot;
 
 use super::handler::Answer;
+use crate::code;
 
 /// A client that lost a reply asks again within seconds, and stops at its deadline. This is for the patient ones.
 const KEPT_FOR: Duration = Duration::from_secs(10 * 60);
@@ -106,9 +107,18 @@ impl Calls {
 }
 
 impl Run {
-    /// Waits for the answer, remembers it and gives it to whoever repeated the call meanwhile.
-    pub(super) async fn remember(self, running: BoxFuture<'static, Answer>) -> Answer {
+    /// Waits for the answer, remembers it and gives it to whoever repeated the call meanwhile. That a call ended
+    /// early is not remembered: it says nothing of the next one.
+    pub(super) async fn remember(self, running: impl Future<Output = Answer>) -> Answer {
         let answer = running.await;
+        if let Err(fault) = &answer
+            && matches!(fault.code, code::CANCELLED | code::DEADLINE_EXCEEDED)
+        {
+            self.answers.calls().known.remove(&self.id);
+            // An error means that nobody has repeated the call.
+            let _ = self.done.send(answer.clone());
+            return answer;
+        }
         let bytes = match &answer {
             Ok(result) => result.get().len(),
             Err(fault) => fault.message.len() + fault.data.as_ref().map_or(0, |data| data.get().len()),
@@ -141,7 +151,7 @@ mod tests {
         match answers.claim(id) {
             Claim::First(run) => {
                 let answer = Ok(to_raw_value(result).unwrap());
-                run.remember(ready(answer).boxed()).await.unwrap();
+                run.remember(ready(answer)).await.unwrap();
                 true
             }
             Claim::Repeat(answer) => {
@@ -177,6 +187,21 @@ mod tests {
         let calls = answers.calls();
         assert!(calls.bytes <= KEPT_BYTES);
         assert_eq!(calls.known.len(), calls.finished.len());
+    }
+
+    #[tokio::test]
+    async fn that_a_call_was_cancelled_is_told_and_forgotten() {
+        let answers = Arc::default();
+        let Claim::First(run) = Answers::claim(&answers, "a") else {
+            panic!("there was no earlier call")
+        };
+        let Claim::Repeat(repeat) = answers.claim("a") else {
+            panic!("there was an earlier call")
+        };
+        let cancelled = || Err(crate::Fault::cancelled());
+        assert!(run.remember(ready(cancelled())).await.is_err());
+        assert_eq!(repeat.await.unwrap_err().code, code::CANCELLED);
+        assert!(call(&answers, "a", "x").await);
     }
 
     #[tokio::test]

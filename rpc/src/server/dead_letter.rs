@@ -27,12 +27,12 @@ pub(super) fn text(reason: &str, at_ms: i64, payload: &[u8]) -> String {
     serde_json::to_string(&letter).expect("text and a number can be written as JSON")
 }
 
-/// Adds the commands that put the letter into the list.
-pub(super) fn add(commands: &mut Pipeline, keys: &Keys, letter: String) {
+/// Adds the two commands that put the letter into the list.
+pub(super) fn add<'a>(commands: &'a mut Pipeline, keys: &Keys, letter: &str) -> &'a mut Pipeline {
     let dead = keys.dead();
     commands
         .rpush(&dead, letter)
         .ignore()
         .ltrim(dead, -KEPT, -1)
-        .ignore();
+        .ignore()
 }

@@ -5,97 +5,88 @@
 //! through its registration and moved back; a request with which three workers died is given up. What is not promised
 //! is that a handler runs only once.
 //!
-//! Reading order: this file (what a user sees, and the order of start and stop), `handler`, `service` (one request
-//! from its text to its reply), `answers` (what a repeat is answered with), `dead_letter`, `fetch` (how requests are
-//! taken), `slots`, `worker` (being known to be alive), `reaper` (who died), `recovery` (what becomes of their
-//! requests), `process` (is that process still there).
+//! Reading order: this file (the order of start and stop), `builder`, `request`, `extract` and `handler`
+//! (what can answer a request), `batch` and `layer`, `stats`, `introspection` (what a server tells about itself), `service` (one request
+//! from its text to its reply), `running` (what ends it early), `answers` (what a repeat is answered with), `finish`
+//! (how replies are handed in), `dead_letter`, `incarnation` (from registration to the end), `worker` (being known to
+//! be alive), `heartbeat`, `slots`, `fetch` (how requests are taken), `reaper` (who died), `recovery` (what becomes of
+//! their requests), `process` (is that process still there).
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::connection::{DEFAULT_URL, Endpoint, RedisResult, Shared};
-use crate::envelope::MAX_REQUEST;
+use crate::connection::{Endpoint, Shared, Subscription};
 use crate::keys::Keys;
 
+mod builder;
+mod request;
+mod extract;
 mod handler;
+mod stats;
+mod introspection;
+mod batch;
+mod layer;
 mod service;
+mod running;
 mod answers;
+mod finish;
 mod dead_letter;
-mod fetch;
-mod slots;
+mod incarnation;
 mod worker;
+mod heartbeat;
+mod slots;
+mod fetch;
 mod reaper;
 mod recovery;
 mod process;
 
-use fetch::Fetch;
-use handler::Methods;
-pub use handler::{Context, Handler};
-pub use service::Report;
-use service::Service;
-use worker::Worker;
+pub use batch::Batching;
+pub use builder::ServerBuilder;
+use builder::StartHook;
+use extract::States;
+pub use extract::{ByName, ByValue, Extract, Needs, Params, State};
+pub use handler::{Always, Answer, Handler, IntoAnswer, Perhaps};
+use incarnation::Plan;
+pub use layer::MethodService;
+pub use request::{Context, Request};
+use running::Running;
+use service::{Methods, Service};
+use stats::Counters;
+pub use stats::Report;
 
-/// How many handlers run at once unless told otherwise.
-const DEFAULT_CONCURRENCY: usize = 64;
+/// So many orders of clients wait at most to be carried out; more are dropped.
+const ORDERS: usize = 1024;
 
-/// How long running handlers may take after the stop signal unless told otherwise; shorter than the 30 seconds
-/// after which most supervisors kill.
-const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How often Redis is asked to end the take that is waiting when the server stops.
-const WAKE_INTERVAL: Duration = Duration::from_millis(50);
-
-type StartHook =
-    Box<dyn FnOnce() -> BoxFuture<'static, Result<(), Box<dyn std::error::Error + Send + Sync>>> + Send>;
+/// How long a stopping server waits for Redis.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Answers the calls that arrive on one queue; see the crate's page for an example.
 pub struct Server {
     endpoint: Endpoint,
     keys: Keys,
     methods: Methods,
+    states: States,
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
     start_hook: Option<StartHook>,
+    /// What works on the batches of the methods that take many requests at once.
+    batches: Vec<BoxFuture<'static, ()>>,
     ready: watch::Sender<bool>,
-}
-
-/// Configures a [`Server`].
-pub struct ServerBuilder {
-    queue: String,
-    url: String,
-    concurrency: usize,
-    drain_timeout: Duration,
-    max_request: usize,
-    start_hook: Option<StartHook>,
-    methods: Methods,
-    /// Names that were given twice or belong to us.
-    unusable: Vec<String>,
 }
 
 impl Server {
     /// Starts to configure a server of the queue `queue`, the name that clients use too.
     pub fn builder(queue: impl Into<String>) -> ServerBuilder {
-        ServerBuilder {
-            queue: queue.into(),
-            url: DEFAULT_URL.to_owned(),
-            concurrency: DEFAULT_CONCURRENCY,
-            drain_timeout: DEFAULT_DRAIN_TIMEOUT,
-            max_request: MAX_REQUEST,
-            start_hook: None,
-            methods: HashMap::new(),
-            unusable: Vec::new(),
-        }
+        ServerBuilder::new(queue.into())
     }
 
     /// Resolves to `true` once the server is registered and takes requests, to `false` if it ended before.
@@ -121,50 +112,44 @@ impl Server {
         if let Some(hook) = self.start_hook.take() {
             hook().await.map_err(Error::Start)?;
         }
-        let (shared, connecting) = Shared::new(self.endpoint.clone());
-        let worker = Arc::new(Worker::new(self.keys.clone(), shared.clone(), self.concurrency));
-        let service = Arc::new(Service::new(self.methods, Arc::clone(&worker), self.max_request));
-
+        let (messages, orders) = mpsc::channel(ORDERS);
+        let channel = self.keys.control();
+        let (shared, connecting) =
+            Shared::new(self.endpoint.clone(), Some(Subscription { channel, messages }));
+        let service = Arc::new(Service {
+            keys: self.keys,
+            shared: shared.clone(),
+            methods: self.methods,
+            states: Arc::new(self.states),
+            max_request: self.max_request,
+            answers: Arc::default(),
+            running: Running::default(),
+            inboxes: Arc::default(),
+            started: Instant::now(),
+            counters: Counters::default(),
+        });
         let (mut connection, mut background) = (JoinSet::new(), JoinSet::new());
         connection.spawn(connecting);
-        background.spawn(Arc::clone(&worker).stay_alive());
-        background.spawn(reaper::run(Arc::clone(&service)));
-
-        let fetch = Fetch::new(self.endpoint, Arc::clone(&service), stop.clone(), self.ready);
-        let fetched = tokio::select! {
-            fetched = fetch_until(&stop, fetch, &worker) => fetched,
-            source = shared.refused() => Err(source),
+        background.spawn(Arc::clone(&service.inboxes).expire_for_ever(shared.clone()));
+        let obedient = Arc::clone(&service);
+        background.spawn(async move { obedient.running.obey(orders).await });
+        self.batches
+            .into_iter()
+            .for_each(|batches| drop(background.spawn(batches)));
+        let plan = Plan {
+            service: Arc::clone(&service),
+            endpoint: self.endpoint,
+            concurrency: self.concurrency,
+            drain_timeout: self.drain_timeout,
+            ready: self.ready,
+            stop,
         };
-        // Refused for good: nothing can be answered or given back either.
-        let handlers = fetched.map_err(|source| Error::Transport {
-            source,
-            maybe_sent: false,
-        })?;
-
-        service.drain(handlers, self.drain_timeout).await;
+        while !plan.live().await? {}
         background.shutdown().await;
-        worker.leave().await;
+        // If Redis is away, there is nothing that could expire.
+        let _ = tokio::time::timeout(FAREWELL, service.inboxes.expire(&shared)).await;
         connection.shutdown().await;
-        Ok(service.report())
-    }
-}
-
-/// Takes requests until the stop; a take that waits in Redis is ended there, never dropped here.
-async fn fetch_until(stop: &CancellationToken, fetch: Fetch, worker: &Worker) -> RedisResult<JoinSet<()>> {
-    let mut fetching = pin!(fetch.run());
-    tokio::select! {
-        fetched = &mut fetching => return fetched,
-        () = stop.cancelled() => {}
-    }
-    loop {
-        tokio::select! {
-            fetched = &mut fetching => return fetched,
-            () = tokio::time::sleep(WAKE_INTERVAL) => {}
-        }
-        tokio::select! {
-            fetched = &mut fetching => return fetched,
-            () = worker.wake_fetch() => {}
-        }
+        Ok(service.counters.report())
     }
 }
 
@@ -172,115 +157,6 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
             .field("queue", &self.keys.queue())
-            .finish_non_exhaustive()
-    }
-}
-
-impl ServerBuilder {
-    /// The Redis to use, `redis://[user:password@]host:port[/db]` or `unix:///path`; by default
-    /// `redis://127.0.0.1:6379`. It must have `maxmemory-policy noeviction`.
-    #[must_use]
-    pub fn redis(self, url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            ..self
-        }
-    }
-
-    /// How many handlers run at once; by default 64. Requests beyond that stay in the queue, for other servers too.
-    #[must_use]
-    pub fn concurrency(self, handlers: usize) -> Self {
-        Self {
-            concurrency: handlers,
-            ..self
-        }
-    }
-
-    /// How long running handlers may take after the stop signal; by default 20 seconds.
-    #[must_use]
-    pub fn drain_timeout(self, timeout: Duration) -> Self {
-        Self {
-            drain_timeout: timeout,
-            ..self
-        }
-    }
-
-    /// The largest request accepted, in bytes; by default 16 MiB. Larger ones go to the dead-letter list, cut.
-    #[must_use]
-    pub fn max_request(self, bytes: usize) -> Self {
-        Self {
-            max_request: bytes,
-            ..self
-        }
-    }
-
-    /// What to await before the first request is taken; an error ends [`Server::run`]. It cannot be called from
-    /// outside, unlike `on_server_start` of Python's servers.
-    #[must_use]
-    pub fn on_start<F, Started, E>(self, hook: F) -> Self
-    where
-        F: FnOnce() -> Started + Send + 'static,
-        Started: Future<Output = Result<(), E>> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let hook: StartHook = Box::new(move || {
-            let started = hook();
-            Box::pin(async move { started.await.map_err(Into::into) })
-        });
-        Self {
-            start_hook: Some(hook),
-            ..self
-        }
-    }
-
-    /// Answers calls of `name` with `handler`, a function from the parameters (and optionally a [`Context`]) to
-    /// `Result<impl Serialize, Fault>`.
-    #[must_use]
-    pub fn method<Shape>(mut self, name: impl Into<String>, handler: impl Handler<Shape>) -> Self {
-        let name = name.into();
-        let reserved = name == "on_server_start" || name.starts_with("$rpc.");
-        if reserved || self.methods.contains_key(&name) {
-            self.unusable.push(name);
-        } else {
-            self.methods.insert(name, handler::boxed(handler));
-        }
-        self
-    }
-
-    /// Checks the configuration. Nothing is connected or started yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for a URL or queue name that cannot work, for no concurrency, and for a method that was
-    /// given twice or has a reserved name (`on_server_start`, `$rpc.…`).
-    pub fn build(self) -> Result<Server, Error> {
-        if let Some(name) = self.unusable.first() {
-            return Err(Error::Config(format!(
-                "the method name {name:?} is taken or reserved"
-            )));
-        }
-        if self.concurrency == 0 {
-            return Err(Error::Config(
-                "a server needs a concurrency of at least 1".to_owned(),
-            ));
-        }
-        Ok(Server {
-            endpoint: Endpoint::parse(&self.url)?,
-            keys: Keys::new(&self.queue)?,
-            methods: self.methods,
-            concurrency: self.concurrency,
-            drain_timeout: self.drain_timeout,
-            max_request: self.max_request,
-            start_hook: self.start_hook,
-            ready: watch::Sender::new(false),
-        })
-    }
-}
-
-impl fmt::Debug for ServerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder")
-            .field("queue", &self.queue)
             .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::recovery::{DeadWorker, Recovered, recover};
 use super::service::Service;
 use super::slots::GHOST;
-use super::worker::{Heartbeat, LEASE, Registration};
+use super::worker::{Heartbeat, LEASE, Registration, Worker};
 use crate::Error;
 use crate::connection::pipe;
 
@@ -25,18 +25,21 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const CHUNK: usize = 16;
 
 /// Looks for dead workers for ever.
-pub(super) async fn run(service: Arc<Service>) {
+pub(super) async fn run(service: Arc<Service>, worker: Arc<Worker>) {
     let mut first_seen_dead = HashMap::new();
     loop {
-        if let Err(error) = look(&service, &mut first_seen_dead).await {
+        if let Err(error) = look(&service, &worker, &mut first_seen_dead).await {
             tracing::debug!(%error, "looking for dead workers failed");
         }
         tokio::time::sleep(INTERVAL.mul_f64(0.7 + 0.3 * fastrand::f64())).await;
     }
 }
 
-async fn look(service: &Service, first_seen_dead: &mut HashMap<String, Instant>) -> Result<(), Error> {
-    let worker = &service.worker;
+async fn look(
+    service: &Service,
+    worker: &Worker,
+    first_seen_dead: &mut HashMap<String, Instant>,
+) -> Result<(), Error> {
     let live = worker.shared.live().await?;
     if live.number > 1 && live.since.elapsed() < LEASE {
         return Ok(());
@@ -53,7 +56,7 @@ async fn look(service: &Service, first_seen_dead: &mut HashMap<String, Instant>)
     registered.remove(&worker.id);
     first_seen_dead.retain(|id, _| registered.contains_key(id));
     for (id, registration) in registered {
-        let Some(heartbeat) = heartbeat_of_dead(service, &id).await? else {
+        let Some(heartbeat) = heartbeat_of_dead(worker, &id).await? else {
             first_seen_dead.remove(&id);
             continue;
         };
@@ -64,7 +67,7 @@ async fn look(service: &Service, first_seen_dead: &mut HashMap<String, Instant>)
             id: &id,
             heartbeat: &heartbeat,
         };
-        let Recovered { requeued, given_up } = empty(service, &dead, slots).await?;
+        let Recovered { requeued, given_up } = empty(service, worker, &dead, slots).await?;
         if requeued + given_up > 0 {
             tracing::warn!(
                 worker = id,
@@ -87,10 +90,10 @@ async fn look(service: &Service, first_seen_dead: &mut HashMap<String, Instant>)
 }
 
 /// What a worker that is dead left as its heartbeat, empty if nothing, or `None` if it is alive.
-async fn heartbeat_of_dead(service: &Service, id: &str) -> Result<Option<String>, Error> {
+async fn heartbeat_of_dead(worker: &Worker, id: &str) -> Result<Option<String>, Error> {
     let mut commands = pipe();
-    commands.get(service.worker.keys.heartbeat(id));
-    let (heartbeat,): (Option<String>,) = service.worker.shared.run(&commands).await?;
+    commands.get(worker.keys.heartbeat(id));
+    let (heartbeat,): (Option<String>,) = worker.shared.run(&commands).await?;
     let Some(heartbeat) = heartbeat else {
         return Ok(Some(String::new()));
     };
@@ -100,13 +103,21 @@ async fn heartbeat_of_dead(service: &Service, id: &str) -> Result<Option<String>
 }
 
 /// Empties a worker's slots.
-async fn empty(service: &Service, dead: &DeadWorker<'_>, slots: u64) -> Result<Recovered, Error> {
+async fn empty(
+    service: &Service,
+    worker: &Worker,
+    dead: &DeadWorker<'_>,
+    slots: u64,
+) -> Result<Recovered, Error> {
     let slots: Vec<u64> = (0..slots).collect();
     let mut all = Recovered::default();
     for chunk in slots.chunks(CHUNK) {
-        let recovered = recover(service, dead, chunk).await?;
-        service.requeued.fetch_add(recovered.requeued, Relaxed);
-        service.dead_lettered.fetch_add(recovered.given_up, Relaxed);
+        let recovered = recover(service, worker, dead, chunk).await?;
+        service.counters.requeued.fetch_add(recovered.requeued, Relaxed);
+        service
+            .counters
+            .dead_lettered
+            .fetch_add(recovered.given_up, Relaxed);
         all.requeued += recovered.requeued;
         all.given_up += recovered.given_up;
     }

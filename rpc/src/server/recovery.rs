@@ -10,7 +10,9 @@
 //! request goes back to the queue.
 
 use super::dead_letter;
+use super::finish::commands as commands_of;
 use super::service::Service;
+use super::worker::Worker;
 use crate::Error;
 use crate::connection::{is_passing, pipe};
 
@@ -20,17 +22,22 @@ const DEATHS: u32 = 3;
 /// How long the deaths are remembered after the last one, in seconds: longer than a crash loop that people notice.
 const MEMORY_SECONDS: u32 = 24 * 60 * 60;
 
-/// `KEYS`: the worker's heartbeat, the queue, the deaths, slots. `ARGV`: the heartbeat as it was when the worker was
-/// found dead, its id, how many deaths are too many, how long to remember them.
+/// How long a worker can find out that its requests were taken away, in seconds. Later it finds itself removed.
+const LOST_SECONDS: u32 = 60 * 60;
+
+/// `KEYS`: the worker's heartbeat, the queue, the deaths, the sign that it was robbed, slots. `ARGV`: the heartbeat as
+/// it was when the worker was found dead, its id, how many deaths are too many, how long to remember them, how long to
+/// leave the sign.
 ///
 /// Returns how many requests went to the queue, and which of the slots hold one to give up. It stays there until
 /// [`GIVE_UP`], so looking twice changes nothing. A worker that showed itself again keeps everything.
 const GIVE_BACK: &str = r"
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return {0, {}} end
 local moved, hopeless = 0, {}
-for slot = 4, #KEYS do
+for slot = 5, #KEYS do
   local request = redis.call('LINDEX', KEYS[slot], -1)
   if request then
+    redis.call('SET', KEYS[4], '', 'EX', ARGV[5])
     local digest = redis.sha1hex(request)
     local workers = redis.call('HGET', KEYS[3], digest) or ' '
     if not string.find(workers, ' ' .. ARGV[2] .. ' ', 1, true) then
@@ -40,7 +47,7 @@ for slot = 4, #KEYS do
     end
     local _, deaths = string.gsub(workers, '%S+', '')
     if deaths >= tonumber(ARGV[3]) then
-      hopeless[#hopeless + 1] = slot - 4
+      hopeless[#hopeless + 1] = slot - 5
     else
       redis.call('LMOVE', KEYS[slot], KEYS[2], 'RIGHT', 'LEFT')
       moved = moved + 1
@@ -78,14 +85,19 @@ pub(super) struct Recovered {
 /// Empties these slots.
 pub(super) async fn recover(
     service: &Service,
+    worker: &Worker,
     dead: &DeadWorker<'_>,
     slots: &[u64],
 ) -> Result<Recovered, Error> {
-    let (requeued, hopeless) = match give_back(service, dead, slots).await {
+    let (requeued, hopeless) = match give_back(worker, dead, slots).await {
         Ok(outcome) => outcome,
         Err(Error::Transport { source, .. }) if !is_passing(&source) => {
-            let requeued = service.worker.give_back(dead.id, slots).await?;
+            let requeued = worker.give_back(dead.id, slots).await?;
             if requeued > 0 {
+                let mut sign = pipe();
+                sign.set_ex(worker.keys.lost(dead.id), "", LOST_SECONDS.into())
+                    .ignore();
+                worker.shared.run::<()>(&sign).await?;
                 tracing::warn!(error = %source, "Redis runs no scripts; requests that kill are not recognised");
             }
             (requeued, Vec::new())
@@ -94,25 +106,26 @@ pub(super) async fn recover(
     };
     let mut given_up = 0;
     for at in hopeless {
-        given_up += give_up(service, dead, slots[at]).await?;
+        given_up += give_up(service, worker, dead, slots[at]).await?;
     }
     Ok(Recovered { requeued, given_up })
 }
 
 async fn give_back(
-    service: &Service,
+    worker: &Worker,
     dead: &DeadWorker<'_>,
     slots: &[u64],
 ) -> Result<(u64, Vec<usize>), Error> {
-    let keys = &service.worker.keys;
+    let keys = &worker.keys;
     let mut commands = pipe();
     commands
         .cmd("EVAL")
         .arg(GIVE_BACK)
-        .arg(3 + slots.len())
+        .arg(4 + slots.len())
         .arg(keys.heartbeat(dead.id))
         .arg(keys.queue())
-        .arg(keys.deaths());
+        .arg(keys.deaths())
+        .arg(keys.lost(dead.id));
     for slot in slots {
         commands.arg(keys.slot(dead.id, *slot));
     }
@@ -120,14 +133,15 @@ async fn give_back(
         .arg(dead.heartbeat)
         .arg(dead.id)
         .arg(DEATHS)
-        .arg(MEMORY_SECONDS);
-    let (outcome,) = service.worker.shared.run(&commands).await?;
+        .arg(MEMORY_SECONDS)
+        .arg(LOST_SECONDS);
+    let (outcome,) = worker.shared.run(&commands).await?;
     Ok(outcome)
 }
 
 /// Tells the caller, then moves the request; whoever finds it half done does it again.
-async fn give_up(service: &Service, dead: &DeadWorker<'_>, slot: u64) -> Result<u64, Error> {
-    let (keys, shared) = (&service.worker.keys, &service.worker.shared);
+async fn give_up(service: &Service, worker: &Worker, dead: &DeadWorker<'_>, slot: u64) -> Result<u64, Error> {
+    let (keys, shared) = (&worker.keys, &worker.shared);
     let slot = keys.slot(dead.id, slot);
     let mut commands = pipe();
     commands.lindex(&slot, -1);
@@ -139,9 +153,8 @@ async fn give_up(service: &Service, dead: &DeadWorker<'_>, slot: u64) -> Result<
         "{DEATHS} servers died while they had this request, the last was {}",
         dead.id
     );
-    let farewell = service.given_up(&request, &reason);
-    if !farewell.is_empty()
-        && let Err(error) = shared.run::<()>(&farewell).await
+    if let Some(farewell) = service.given_up(&request, &reason)
+        && let Err(error) = shared.run::<()>(&commands_of(farewell, keys)).await
     {
         match error {
             // The reply's key is of another type, say; that must not keep the request alive.

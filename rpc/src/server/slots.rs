@@ -9,14 +9,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::fetch::{AHEAD, LARGEST_WINDOW};
 use crate::connection::BLOCK;
 
-/// How long after the loss of its connection a blocked command may still move an element.
-pub(super) const GHOST: Duration = BLOCK.saturating_add(Duration::from_secs(1));
+/// How long after the loss of its connection the takes that were sent on it may still move requests: one waits long,
+/// and each of the others as long as it was told to and until Redis looks at the time, ten times a second.
+pub(super) const GHOST: Duration = BLOCK
+    .saturating_add(AHEAD.saturating_mul(3 * LARGEST_WINDOW))
+    .saturating_add(Duration::from_secs(1));
 
 pub(super) struct Slots {
+    /// How many handlers may run at once.
+    pub(super) count: usize,
+    /// Told whenever a slot is retired.
+    pub(super) some_retired: Notify,
     free: mpsc::UnboundedSender<u64>,
     /// Where the fetcher finds free numbers; it takes this away once.
     taker: Mutex<Option<mpsc::UnboundedReceiver<u64>>>,
@@ -37,6 +45,8 @@ impl Slots {
         let (free, taker) = mpsc::unbounded_channel();
         let taker = Mutex::new(Some(taker));
         let slots = Self {
+            count,
+            some_retired: Notify::new(),
             free,
             taker,
             next: AtomicU64::new(0),
@@ -71,6 +81,7 @@ impl Slots {
     /// A command that names the slot failed, so it may fill at any moment and nobody would know.
     pub(super) fn retire(&self, slot: u64) {
         self.occupied().insert(slot, Some(Instant::now()));
+        self.some_retired.notify_one();
         self.add_fresh();
     }
 
@@ -81,6 +92,11 @@ impl Slots {
             .filter(|(_, since)| since.is_some())
             .map(|(slot, _)| *slot)
             .collect()
+    }
+
+    /// How many slots are neither free nor retired.
+    pub(super) fn in_flight(&self) -> usize {
+        self.occupied().values().filter(|since| since.is_none()).count()
     }
 
     /// The slots that may hold a request.

@@ -1,13 +1,17 @@
 //! The shipper: a thread that seals what is buffered into batches and has them carried to the server.
 //!
 //! Promises: it needs nothing from the program's runtime, if there is one; at most [`WINDOW`] batches are on their way at
-//! once; a panic costs at most the batch it happened on, and that is counted; it ends soon after it was told to.
+//! once; a panic costs at most the batch it happened on, and that is counted; it ends soon after it was told to, and
+//! leaves to the [spool](Spooler), if there is one, what is not delivered by then.
 //!
 //! What it logs itself never enters the layer; see [`crate::reentry`].
 
-use std::collections::VecDeque;
+mod loading;
+mod settling;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,18 +24,25 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use rpc::Client;
 use tokio::time::{Instant, sleep_until};
 
-use crate::batch::{Batch, Sealer, Source};
-use crate::buffer::{Buffer, Chunk, Settled};
-use crate::carrier::{Asked, Carrier, Verdict, describe};
-use crate::dropped::DropReason;
+use crate::batch::{Batch, Claim, Draft, Identity, Sealer};
+use crate::buffer::{Buffer, Limits};
+use crate::carrier::{Carrier, Verdict, describe};
 use crate::levels::Levels;
 use crate::reentry;
+use crate::spool::SpoolOrders;
+use crate::spooler::{Run, Spooler};
 
 /// Enough to keep the server busy while answers travel; more would only hold more memory.
 const WINDOW: usize = 4;
 
-/// After this many empty ticks the shipper sleeps until it is called, so that a quiet program costs nothing.
-const QUIET_TICKS: u32 = 5;
+/// After this long without a record the shipper sleeps until it is called, so that a quiet program costs nothing.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How often records are written ahead.
+const WRITE_AHEAD_EVERY: Duration = Duration::from_millis(5);
+
+/// After this long without an answer, or the time for one if that is shorter, what is logged goes to the spool.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// Longer than any program runs, short enough for the clock.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -50,22 +61,24 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(3);
 const ASK_AGAIN: u32 = 12;
 
 /// What the shipper needs to know.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Orders {
     pub(crate) redis: String,
     pub(crate) queue: String,
-    pub(crate) source: Source,
+    pub(crate) identity: Identity,
     pub(crate) linger: Duration,
     pub(crate) ack_timeout: Duration,
     /// Whose level the server may raise.
     pub(crate) levels: Option<Levels>,
+    pub(crate) limits: Limits,
+    pub(crate) spool: Option<SpoolOrders>,
 }
 
-/// Starts the thread. Does not wait for the network.
+/// Starts the thread, and says what of its orders it cannot follow. Does not wait for the network.
 ///
 /// # Errors
 /// What makes delivery impossible, for people.
-pub(crate) fn start(orders: Orders, buffer: Arc<Buffer>) -> Result<JoinHandle<()>, String> {
+pub(crate) fn start(orders: Orders, buffer: Arc<Buffer>) -> Result<(JoinHandle<()>, Option<String>), String> {
     let (ready, started) = mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name("log-layer".to_owned())
@@ -86,8 +99,9 @@ pub(crate) fn start(orders: Orders, buffer: Arc<Buffer>) -> Result<JoinHandle<()
                     .build()
                 {
                     Ok(client) => {
-                        let _ = ready.send(Ok(()));
-                        Shipper::new(client, orders, buffer).run().await;
+                        let (shipper, problem) = Shipper::new(client, orders, buffer);
+                        let _ = ready.send(Ok(problem));
+                        shipper.run().await;
                     }
                     Err(error) => {
                         let _ = ready.send(Err(describe(&error)));
@@ -99,7 +113,7 @@ pub(crate) fn start(orders: Orders, buffer: Arc<Buffer>) -> Result<JoinHandle<()
         })
         .map_err(|error| format!("no thread for the shipper: {error}"))?;
     match started.recv() {
-        Ok(Ok(())) => Ok(thread),
+        Ok(Ok(problem)) => Ok((thread, problem)),
         Ok(Err(problem)) => Err(problem),
         Err(_) => Err("the shipper panicked while it started".to_owned()),
     }
@@ -109,15 +123,29 @@ struct Shipper {
     carrier: Rc<Carrier>,
     buffer: Arc<Buffer>,
     sealer: Sealer,
+    limits: Limits,
     linger: Duration,
     window: FuturesUnordered<Way>,
-    /// Halves of a batch that was too large, waiting for their place in the window.
-    halves: VecDeque<Batch>,
-    /// When the open chunk goes out whatever its size.
+    /// This run's batches in the window, and what the buffer must be told of each.
+    flying: BTreeMap<u64, (Rc<Batch>, Claim)>,
+    /// Sealed and in memory, waiting for a place in the window; halves of a batch that was too large come first.
+    ready: VecDeque<(Batch, Run)>,
+    /// The batch that is being filled, and when it is sealed; only where records are written ahead.
+    draft: Option<Draft>,
+    seal_at: Instant,
+    spooler: Option<Spooler>,
+    /// Whether it is the turn of what is on disk.
+    spooled_next: bool,
+    /// When the open chunk is taken whatever its size, and how often.
     tick: Instant,
+    pace: Duration,
+    quiet_from: Instant,
+    /// The last time that something in the window began to wait or was answered.
+    last_news: Instant,
+    /// Without news for so long, Redis or the server is away.
+    patience: Duration,
     /// When declarations may go out without records.
     declare_from: Instant,
-    quiet_ticks: u32,
     /// Before this the server wants nothing, unless somebody waits for it.
     throttled_until: Instant,
     levels: Option<Levels>,
@@ -130,27 +158,56 @@ struct Shipper {
 type Way = Pin<Box<dyn Future<Output = (Cargo, Option<Verdict>)>>>;
 
 struct Cargo {
-    batch: Batch,
+    batch: Rc<Batch>,
+    run: Run,
     panics: u32,
 }
 
 impl Shipper {
-    fn new(client: Client, orders: Orders, buffer: Arc<Buffer>) -> Shipper {
-        Shipper {
+    /// The shipper, and what of its orders it cannot follow.
+    fn new(client: Client, orders: Orders, buffer: Arc<Buffer>) -> (Shipper, Option<String>) {
+        let run = orders.identity.run();
+        let source = serde_json::to_string(&run).expect("text serialises");
+        let spooler = orders.spool.map(|spool| {
+            let directory = spool.directory.clone();
+            Spooler::new(spool, &run.service, &run.boot, &source, buffer.clone())
+                .map_err(|error| format!("nothing will be spooled in {}: {error}", directory.display()))
+        });
+        let (spooler, problem) = match spooler {
+            Some(Ok(spooler)) => (Some(spooler), None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
+        };
+        let pace = match &spooler {
+            Some(spooler) if spooler.writes_ahead() => orders.linger.min(WRITE_AHEAD_EVERY),
+            Some(_) | None => orders.linger,
+        };
+        let now = Instant::now();
+        let shipper = Shipper {
             carrier: Rc::new(Carrier::new(client, buffer.clone(), orders.ack_timeout)),
             buffer,
-            sealer: Sealer::new(&orders.source),
+            sealer: Sealer::new(source),
+            limits: orders.limits,
             linger: orders.linger,
             window: FuturesUnordered::new(),
-            halves: VecDeque::new(),
-            tick: Instant::now(),
-            declare_from: Instant::now(),
-            quiet_ticks: 0,
-            throttled_until: Instant::now(),
+            flying: BTreeMap::new(),
+            ready: VecDeque::new(),
+            draft: None,
+            seal_at: now,
+            spooler,
+            spooled_next: true,
+            tick: now,
+            pace,
+            quiet_from: now,
+            last_news: now,
+            patience: AWAY.min(orders.ack_timeout),
+            declare_from: now,
+            throttled_until: now,
             levels: orders.levels,
-            ask_from: Instant::now(),
+            ask_from: now,
             ask_after: orders.ack_timeout.saturating_mul(ASK_AGAIN).min(FOR_EVER),
-        }
+        };
+        (shipper, problem)
     }
 
     async fn run(mut self) {
@@ -161,30 +218,37 @@ impl Shipper {
                 tokio::time::sleep(AFTER_TROUBLE).await;
             }
         }
+        self.leave();
     }
 
     /// Sends what is due, then waits for the next thing to happen.
     async fn step(&mut self) {
-        let mut next = self.tick;
-        if self.throttled_until > Instant::now() && !self.buffer.is_flushing() {
-            next = self.throttled_until;
-        } else {
-            let due = Instant::now() >= self.tick;
-            if due {
-                self.tick = Instant::now() + self.linger;
-                self.quiet_ticks += 1;
-                next = self.tick;
+        let now = Instant::now();
+        let due = now >= self.tick;
+        if due {
+            self.tick = now + self.pace;
+        }
+        if let Some(spooler) = &mut self.spooler {
+            spooler.look();
+            if spooler.writes_ahead() {
+                self.write_ahead();
             }
+        }
+        if self.throttled_until <= now || self.buffer.is_flushing() {
             self.fill_window(due);
             self.declare_or_ask(due);
         }
-        if self.quiet_ticks > QUIET_TICKS && self.window.is_empty() && self.buffer.doze() {
-            next = if self.is_asking() {
-                next.max(self.ask_from)
-            } else {
-                next + FOR_EVER
-            };
-        }
+        self.spool_what_cannot_leave(due);
+        let quiet = self.quiet_from + QUIET;
+        let next = if now < quiet {
+            self.tick.min(quiet)
+        } else if !self.rests() {
+            self.tick
+        } else if self.is_asking() {
+            self.ask_from
+        } else {
+            now + FOR_EVER
+        };
         tokio::select! {
             Some((cargo, verdict)) = self.window.next(), if !self.window.is_empty() => self.settle(cargo, verdict),
             () = self.buffer.wake.notified() => {}
@@ -192,37 +256,13 @@ impl Shipper {
         }
     }
 
-    fn fill_window(&mut self, due: bool) {
-        while self.window.len() < WINDOW {
-            if let Some(half) = self.halves.pop_front() {
-                self.launch(half);
-                continue;
-            }
-            let Some(mut chunk) = self.buffer.take(due) else {
-                break;
-            };
-            self.quiet_ticks = 0;
-            let declared = self.buffer.take_undeclared();
-            let sealed = catch_unwind(AssertUnwindSafe(|| {
-                self.sealer.seal(&mut chunk, declared.clone())
-            }));
-            match sealed {
-                Ok(batch) => self.launch(batch),
-                Err(_) => {
-                    self.buffer.declare_again(&declared);
-                    for head in &chunk.heads {
-                        self.buffer.give_up(head, DropReason::Panicked);
-                    }
-                    self.buffer.settle(Settled {
-                        first_seq: chunk.first_seq,
-                        stored: 0,
-                        declared: 0,
-                        cost: chunk.cost(),
-                    });
-                }
-            }
-            self.buffer.recycle(chunk.bytes);
-        }
+    /// Whether there is nothing to do until somebody calls.
+    fn rests(&self) -> bool {
+        self.window.is_empty()
+            && self.ready.is_empty()
+            && self.draft.is_none()
+            && !self.spooler.as_ref().is_some_and(Spooler::has_waiting)
+            && self.buffer.doze()
     }
 
     /// Declarations travel with records, and so do the server's wishes; without any records, both still must arrive.
@@ -233,9 +273,9 @@ impl Shipper {
         let declares = due && self.buffer.has_undeclared() && now >= self.declare_from;
         let asks = self.is_asking() && now >= self.ask_from;
         if self.window.is_empty() && (declares || asks) {
-            let declared = self.buffer.take_undeclared();
-            let batch = self.sealer.seal(&mut Chunk::default(), declared);
-            self.launch(batch);
+            let draft = self.sealer.draft();
+            let batch = self.sealer.seal(draft, self.buffer.take_undeclared());
+            self.launch(batch, Run::Own);
         }
     }
 
@@ -244,17 +284,23 @@ impl Shipper {
         self.levels.as_ref().is_some_and(Levels::has_server)
     }
 
-    fn obey(&mut self, asked: Asked) {
-        let now = Instant::now();
-        self.throttled_until = now + asked.pause;
-        self.ask_from = now + self.ask_after;
-        if let Some(levels) = &self.levels {
-            levels.set_server(asked.level);
+    fn launch(&mut self, mut batch: Batch, run: Run) {
+        let claim = std::mem::take(&mut batch.claim);
+        let batch = Rc::new(batch);
+        match run {
+            Run::Own => {
+                self.flying.insert(batch.no, (batch.clone(), claim));
+            }
+            Run::Earlier(_) => {}
         }
-    }
-
-    fn launch(&self, batch: Batch) {
-        self.send(Cargo { batch, panics: 0 });
+        if self.window.is_empty() {
+            self.last_news = Instant::now();
+        }
+        self.send(Cargo {
+            batch,
+            run,
+            panics: 0,
+        });
     }
 
     fn send(&self, mut cargo: Cargo) {
@@ -270,48 +316,5 @@ impl Shipper {
             cargo.panics += u32::from(verdict.is_none());
             (cargo, verdict)
         }));
-    }
-
-    fn settle(&mut self, cargo: Cargo, verdict: Option<Verdict>) {
-        let batch = &cargo.batch;
-        match verdict {
-            Some(Verdict::Stored { rejected, asked }) => {
-                let refused = rejected.iter().filter_map(|index| batch.heads.get(*index));
-                let mut stored = batch.heads.len() as u64;
-                for head in refused {
-                    self.buffer.give_up(head, DropReason::RejectedByServer);
-                    stored -= 1;
-                }
-                // First, so that whoever waits for these records finds it done.
-                self.obey(asked);
-                self.finish(batch, stored, batch.declared.total());
-            }
-            Some(Verdict::TooLarge) if batch.heads.len() > 1 => {
-                let (first, second) = self.sealer.split(cargo.batch);
-                self.buffer.split(second.first_seq);
-                self.halves.extend([first, second]);
-            }
-            Some(Verdict::TooLarge | Verdict::Rejected) => self.give_up(batch, DropReason::RejectedByServer),
-            None if cargo.panics < PANICS => self.send(cargo),
-            None => self.give_up(batch, DropReason::Panicked),
-        }
-    }
-
-    fn give_up(&mut self, batch: &Batch, reason: DropReason) {
-        for head in &batch.heads {
-            self.buffer.give_up(head, reason);
-        }
-        self.buffer.declare_again(&batch.declared);
-        self.declare_from = Instant::now() + AFTER_TROUBLE;
-        self.finish(batch, 0, 0);
-    }
-
-    fn finish(&self, batch: &Batch, stored: u64, declared: u64) {
-        self.buffer.settle(Settled {
-            first_seq: batch.first_seq,
-            stored,
-            declared,
-            cost: batch.cost,
-        });
     }
 }

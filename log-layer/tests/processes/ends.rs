@@ -1,17 +1,8 @@
-//! Processes that end without dropping their guard, and panics. Each end needs a process of its own, so every test runs
-//! this binary again for itself alone.
+//! Processes that end without dropping their guard, and panics.
 
-#![expect(clippy::unwrap_used, reason = "a test, and what helps it, fails by panicking")]
-
-#[path = "delivery/wait.rs"]
-mod wait;
-#[path = "delivery/redis.rs"]
-mod redis;
-#[path = "delivery/collector.rs"]
-mod collector;
-
+use std::os::unix::process::ExitStatusExt as _;
 use std::panic::catch_unwind;
-use std::process::{Command, Output, Stdio, exit};
+use std::process::{Command, Output, exit};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,34 +10,34 @@ use serde_json::Value;
 use tracing::info;
 
 use crate::collector::Collector;
+use crate::own_process;
 use crate::redis::Place;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, until};
 
-/// Set in the process that ends, to where it finds Redis.
-const REDIS: &str = "LOG_LAYER_REDIS_URL";
+fn again(test: &str, url: &str, settings: &[(&str, &str)]) -> Command {
+    own_process::again(&format!("ends::{test}"), url, settings)
+}
 
 /// Runs the test of this name again, with Redis at `url`.
 fn run(test: &str, url: &str) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(REDIS, url)
-        // Longer than any test: only a flush sends what is not the first record.
-        .env("LOG_LAYER_LINGER_MS", "600000")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    again(test, url, &[]).output().unwrap()
 }
 
 /// Runs `end` in a process of its own. Returns the records that arrived, and how it ended.
 #[track_caller]
 fn ended(test: &str, end: impl FnOnce()) -> (Vec<Value>, Output) {
-    if std::env::var(REDIS).is_ok() {
+    ended_with(test, &[], end)
+}
+
+#[track_caller]
+fn ended_with(test: &str, settings: &[(&str, &str)], end: impl FnOnce()) -> (Vec<Value>, Output) {
+    if own_process::is_it() {
         end();
         unreachable!("the process has ended");
     }
     let redis = Place::new().start();
     let collector = Collector::start(&redis.url());
-    let output = run(test, &redis.url());
+    let output = again(test, &redis.url(), settings).output().unwrap();
     (collector.records(), output)
 }
 
@@ -71,7 +62,7 @@ fn process_exit_delivers_what_is_buffered() {
 #[test]
 fn process_exit_without_redis_ends_soon_and_says_what_was_lost() {
     const NAME: &str = "process_exit_without_redis_ends_soon_and_says_what_was_lost";
-    if std::env::var(REDIS).is_ok() {
+    if own_process::is_it() {
         let _logs = log_layer::init("ends");
         info!("nobody listens");
         exit(7);
@@ -104,14 +95,14 @@ fn a_panic_is_a_record_with_its_place_and_thread_and_the_earlier_hook_still_runs
     };
     let message = record["message"].as_str().unwrap();
     assert!(
-        message.starts_with("panicked at log-layer/tests/ends.rs:"),
+        message.starts_with("panicked at log-layer/tests/processes/ends.rs:"),
         "{message}"
     );
     assert!(message.ends_with(": the \"answer\" is 42"), "{message}");
     assert_eq!(record["thread"], "worker-7");
     assert_eq!(record["callsite"]["level"], "error");
     assert_eq!(record["callsite"]["target"], "panic");
-    assert_eq!(record["callsite"]["file"], "log-layer/tests/ends.rs");
+    assert_eq!(record["callsite"]["file"], "log-layer/tests/processes/ends.rs");
     assert!(record["callsite"]["line"].is_u64());
     assert!(String::from_utf8_lossy(&output.stderr).contains("the earlier hook"));
 }
@@ -174,4 +165,120 @@ fn without_the_hook_a_panic_is_no_record() {
     });
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(records.len(), 0);
+}
+
+/// Ends the process as the operator or the terminal would.
+fn raise(signal: i32) {
+    signal_hook::low_level::raise(signal).unwrap();
+    // Nothing else ends this process.
+    thread::sleep(PATIENCE); // slow on purpose
+}
+
+#[track_caller]
+fn check_signal(test: &str, signal: i32) {
+    let (records, output) = ended_with(test, &[("LOG_LAYER_SIGNALS", "1")], || {
+        let logs = log_layer::init("ends");
+        assert!(logs.problems().is_empty());
+        (0..500).for_each(|number| info!(number, "last words"));
+        raise(signal);
+    });
+    assert_eq!(output.status.signal(), Some(signal), "{output:?}");
+    assert_eq!(records.len(), 500);
+}
+
+#[test]
+fn a_signal_ends_the_process_as_ever_after_its_records_arrived() {
+    check_signal(
+        "a_signal_ends_the_process_as_ever_after_its_records_arrived",
+        libc::SIGTERM,
+    );
+}
+
+#[test]
+fn an_interrupt_does_too() {
+    check_signal("an_interrupt_does_too", libc::SIGINT);
+}
+
+#[test]
+fn a_signal_that_nobody_asked_to_wait_for_ends_the_process_at_once() {
+    let (records, output) = ended(
+        "a_signal_that_nobody_asked_to_wait_for_ends_the_process_at_once",
+        || {
+            let _logs = log_layer::init("ends");
+            (0..500).for_each(|number| info!(number, "lost"));
+            raise(libc::SIGTERM);
+        },
+    );
+    assert_eq!(output.status.signal(), Some(libc::SIGTERM));
+    assert!(records.len() < 500);
+}
+
+#[test]
+fn a_program_with_a_handler_of_its_own_keeps_it() {
+    const NAME: &str = "a_program_with_a_handler_of_its_own_keeps_it";
+    let (records, output) = ended_with(NAME, &[("LOG_LAYER_SIGNALS", "1")], || {
+        let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM]).unwrap();
+        thread::spawn(move || {
+            signals.forever().next().unwrap();
+            exit(7);
+        });
+        let _logs = log_layer::init("ends");
+        (0..500).for_each(|number| info!(number, "last words"));
+        raise(libc::SIGTERM);
+    });
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(records.len(), 500);
+}
+
+/// Runs `end` without Redis and with a spool; returns what the next run finds in that.
+#[track_caller]
+fn left_behind(test: &str, end: impl FnOnce()) -> (Vec<Value>, Output) {
+    if own_process::is_it() {
+        end();
+        unreachable!("the process has ended");
+    }
+    let spool = tempfile::tempdir().unwrap();
+    let place = Place::new();
+    let settings = [
+        ("LOG_LAYER_SPOOL", spool.path().to_str().unwrap()),
+        ("LOG_LAYER_FLUSH_TIMEOUT_MS", "200"),
+        ("LOG_LAYER_SIGNALS", "1"),
+    ];
+    let output = again(test, &place.url(), &settings).output().unwrap();
+    let redis = place.start();
+    let collector = Collector::start(&redis.url());
+    let (_layer, logs) = log_layer::builder("ends")
+        .redis(redis.url())
+        .spool(spool.path())
+        .build::<tracing_subscriber::Registry>();
+    until("the next run has delivered it", || {
+        (logs.stats().adopted == 500).then_some(())
+    });
+    (collector.records(), output)
+}
+
+#[test]
+fn process_exit_without_redis_leaves_everything_to_the_next_run() {
+    let (records, output) = left_behind(
+        "process_exit_without_redis_leaves_everything_to_the_next_run",
+        || {
+            let _logs = log_layer::init("ends");
+            (0..500).for_each(|number| info!(number, "last words"));
+            exit(7);
+        },
+    );
+    assert_eq!(output.status.code(), Some(7));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("not delivered"));
+    assert_eq!(records.len(), 500);
+}
+
+#[test]
+fn a_signal_without_redis_leaves_everything_to_the_next_run() {
+    let (records, output) = left_behind("a_signal_without_redis_leaves_everything_to_the_next_run", || {
+        let _logs = log_layer::init("ends");
+        (0..500).for_each(|number| info!(number, "last words"));
+        raise(libc::SIGTERM);
+    });
+    assert_eq!(output.status.signal(), Some(libc::SIGTERM));
+    assert_eq!(records.len(), 500);
 }

@@ -1,0 +1,232 @@
+//! Calls that end early: cancelled by who made them, or at their deadlines, wherever they are then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use rpc::{Client, Context, Error, Fault, ServerBuilder, code};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::calls::{QUEUE, client, server, start};
+use crate::redis_server::{Redis, until};
+
+/// How far the handlers of `hang` have come.
+#[derive(Default)]
+struct Seen {
+    started: AtomicU32,
+    dropped: AtomicU32,
+    told: AtomicU32,
+}
+
+/// Counts its end, however it comes.
+struct Ends(Arc<Seen>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, SeqCst);
+    }
+}
+
+/// A server whose method `hang` never ends by itself, and whose method `heed` ends when it is told to.
+fn hanging(redis: &Redis, seen: &Arc<Seen>) -> ServerBuilder {
+    let (hang, heed) = (Arc::clone(seen), Arc::clone(seen));
+    server(redis)
+        .method("hang", move || {
+            let ends = Ends(Arc::clone(&hang));
+            ends.0.started.fetch_add(1, SeqCst);
+            async move {
+                let _ends = ends;
+                std::future::pending::<()>().await
+            }
+        })
+        .method("heed", move |context: Context| {
+            let seen = Arc::clone(&heed);
+            seen.started.fetch_add(1, SeqCst);
+            async move {
+                context.cancelled().await;
+                seen.told.fetch_add(1, SeqCst);
+            }
+        })
+}
+
+async fn all_slots_are_free(redis: &Redis) {
+    until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_is_dropped_by_the_server() {
+    let (redis, seen) = (Redis::start().await, Arc::new(Seen::default()));
+    start(hanging(&redis, &seen)).await;
+    let client = client(&redis);
+    for method in ["hang", "heed"] {
+        let call = tokio::spawn({
+            let client = client.clone();
+            async move { client.call::<()>(method, ()).await }
+        });
+        until(async || seen.started.load(SeqCst) == 1).await;
+        call.abort();
+        until(async || seen.dropped.load(SeqCst) + seen.told.load(SeqCst) == 1).await;
+        all_slots_are_free(&redis).await;
+        assert_eq!(seen.told.load(SeqCst), u32::from(method == "heed"));
+        seen.started.store(0, SeqCst);
+        seen.dropped.store(0, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_cancelled_in_the_queue_is_not_started() {
+    let (redis, runs) = (Redis::start().await, Arc::new(AtomicU32::new(0)));
+    let gate = Arc::new(Semaphore::new(0));
+    let (count, wait) = (Arc::clone(&runs), Arc::clone(&gate));
+    let counting = server(&redis)
+        .method("count", move |_: ()| {
+            count.fetch_add(1, SeqCst);
+            async {}
+        })
+        .method("wait", move |_: ()| {
+            let gate = Arc::clone(&wait);
+            async move { gate.acquire().await.unwrap().forget() }
+        });
+    start(counting.concurrency(1)).await;
+    let client = client(&redis);
+    let call = |method: &'static str| {
+        let client = client.clone();
+        tokio::spawn(async move { client.call::<()>(method, ()).await })
+    };
+    let first = call("wait");
+    until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.len() == 1).await;
+    let (unwanted, wanted) = (call("count"), call("count"));
+    until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 2).await;
+    unwanted.abort();
+    // The server has been told when it has been told of a later one, too.
+    until(async || {
+        let told = redis.command::<String>("INFO commandstats").await;
+        told.lines()
+            .any(|line| line.starts_with("cmdstat_publish:calls=1,"))
+    })
+    .await;
+    redis
+        .command::<u64>("PUBLISH {asyncredisrpc:math}:ctl nonsense")
+        .await;
+    gate.add_permits(1);
+    assert!(first.await.unwrap().is_ok() && wanted.await.unwrap().is_ok());
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_handler_is_dropped_at_its_deadline() {
+    let (redis, seen) = (Redis::start().await, Arc::new(Seen::default()));
+    start(hanging(&redis, &seen)).await;
+    let now: Vec<i64> = redis.command("TIME").await;
+    let deadline = now[0] * 1000 + now[1] / 1000 + 300;
+    let request =
+        format!(r#"{{"id":"1","name":"hang","args":[],"kwargs":{{}},"meta":{{"deadline":{deadline}}}}}"#);
+    redis.push(QUEUE, request).await;
+    let reply = redis.reply(QUEUE, "1").await;
+    assert_eq!(reply["error"], code::DEADLINE_EXCEEDED);
+    assert!(reply["result"]["data"]["server"].is_string(), "{reply}");
+    assert_eq!((seen.started.load(SeqCst), seen.dropped.load(SeqCst)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_timeout_says_who_had_the_request() {
+    let (redis, seen) = (Redis::start().await, Arc::new(Seen::default()));
+    start(hanging(&redis, &seen)).await;
+    let client = client(&redis);
+    let ping: Value = client.call("$rpc.ping", ()).await.unwrap();
+    let call = client.request("hang").timeout(Duration::from_millis(300));
+    match call.send::<()>().await {
+        Err(Error::Timeout {
+            taken_by: Some(server),
+            ..
+        }) => assert_eq!(json!(server), ping["server"]),
+        other => panic!("{other:?}"),
+    }
+    all_slots_are_free(&redis).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_comes_while_the_timeout_is_looked_into_counts() {
+    let redis = Redis::start().await;
+    let late = |context: Context| async move {
+        context.cancelled().await;
+        7
+    };
+    start(server(&redis).method("late", late)).await;
+    let call = client(&redis)
+        .request("late")
+        .timeout(Duration::from_millis(200))
+        .send::<u8>()
+        .await;
+    assert_eq!(call.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn an_idempotent_call_that_was_cancelled_can_be_made_again() {
+    let (redis, seen) = (Redis::start().await, Arc::new(Seen::default()));
+    start(hanging(&redis, &seen)).await;
+    let request = r#"{"id":"a","name":"hang","args":[],"kwargs":{},"meta":{"idempotent":true}}"#;
+    for round in 1..=2 {
+        redis.push(QUEUE, request).await;
+        until(async || seen.started.load(SeqCst) == round).await;
+        redis
+            .command::<u64>(r#"PUBLISH {asyncredisrpc:math}:ctl {"cancel":["a"],"more":1}"#)
+            .await;
+        assert_eq!(redis.reply(QUEUE, "a").await["error"], code::CANCELLED);
+    }
+}
+
+#[tokio::test]
+async fn a_call_inside_a_handler_ends_before_its_caller_gives_up() {
+    let redis = Redis::start().await;
+    let inner = Client::builder(QUEUE)
+        .redis(redis.url())
+        .timeout(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let told = Arc::new(Notify::new());
+    let outer = {
+        let told = Arc::clone(&told);
+        move |(): ()| {
+            let (inner, told) = (inner.clone(), Arc::clone(&told));
+            async move {
+                let answer = inner.call::<()>("nobody", ()).await;
+                told.notify_one();
+                answer.map_err(Fault::from)
+            }
+        }
+    };
+    // Nobody answers the inner call, because the only slot is taken.
+    start(server(&redis).method("outer", outer).concurrency(1)).await;
+    let asked = Instant::now();
+    let call = client(&redis)
+        .request("outer")
+        .timeout(Duration::from_secs(2))
+        .send::<()>()
+        .await;
+    assert!(
+        matches!(&call, Err(Error::Remote(fault)) if fault.code == code::DEADLINE_EXCEEDED),
+        "{call:?}"
+    );
+    assert!(asked.elapsed() < Duration::from_secs(30));
+    told.notified().await;
+}
+
+#[tokio::test]
+async fn a_call_inside_a_handler_continues_the_trace() {
+    let redis = Redis::start().await;
+    let inner = client(&redis);
+    let outer = move |(): ()| {
+        let inner = inner.clone();
+        async move { inner.call::<Value>("inner", ()).await.map_err(Fault::from) }
+    };
+    let traces = |context: Context| async move { (context.traceparent, context.tracestate) };
+    start(server(&redis).method("outer", outer).method("inner", traces)).await;
+    let request = r#"{"id":"1","name":"outer","args":[],"kwargs":{},"meta":{"traceparent":"00-1-2-01","tracestate":"a=b"}}"#;
+    redis.push(QUEUE, request).await;
+    assert_eq!(
+        redis.reply(QUEUE, "1").await["result"],
+        json!(["00-1-2-01", "a=b"])
+    );
+}

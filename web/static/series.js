@@ -1,0 +1,114 @@
+/**
+ * From a pipeline's table to what a chart draws: series over time, or one bar for each row. Pure.
+ *
+ * @import { Table, Value } from "./api.js"
+ * @typedef {{ name: string, values: (number | null)[] }} Series
+ * @typedef {{ times: number[], step: number, series: Series[], lowest: number, highest: number }} Timeline
+ * @typedef {{ label: string, value: number, part: number }} RowBar `part` of the longest bar, 0 to 1
+ */
+
+import { LEVELS } from "./levels.js";
+import { valueText } from "./value.js";
+
+/** More lines than this nobody can tell apart; the table has them all. */
+export const SERIES_MOST = 12;
+
+/** @param {Table} table @returns {"lines" | "bars" | "table"} what shows it best */
+export function suits(table) {
+  if (isTimeline(table)) return "lines";
+  const numbers = table.columns.filter((column) => column.kind === "number").length;
+  return numbers === 1 && table.columns.length > 1 && table.rows.length > 1 ? "bars" : "table";
+}
+
+/** @param {Table} table */
+export function isTimeline(table) {
+  return (
+    table.columns[0]?.kind === "time" &&
+    table.columns.length > 1 &&
+    table.columns.slice(1).every((column) => column.kind === "number")
+  );
+}
+
+/** @param {Table} table @returns {Timeline} */
+export function timeline(table) {
+  const rows = table.rows
+    .map((row) => ({ at: Date.parse(String(row[0])), row }))
+    .filter(({ at }) => !Number.isNaN(at))
+    .sort((one, other) => one.at - other.at);
+  const times = rows.map(({ at }) => at);
+  const all = table.columns.slice(1).map((column, at) => ({
+    name: column.name,
+    values: rows.map(({ row }) => number(row[at + 1])),
+  }));
+  const series = all.sort(byWeight).slice(0, SERIES_MOST);
+  const values = series.flatMap((each) => each.values.filter((value) => value !== null));
+  const step = Math.min(...times.slice(1).map((at, place) => at - times[place]), Infinity);
+  return {
+    times,
+    step: Number.isFinite(step) ? step : 60_000,
+    series,
+    lowest: Math.min(0, ...values),
+    highest: Math.max(0, ...values),
+  };
+}
+
+/** Levels in their order, all others by size. @param {Series} one @param {Series} other */
+function byWeight(one, other) {
+  const [first, second] = [one, other].map(({ name }) => place(name));
+  return first - second || sum(other) - sum(one);
+}
+
+/** @param {string} name */
+function place(name) {
+  return LEVELS.includes(name) ? LEVELS.indexOf(name) : LEVELS.length;
+}
+
+/** @param {Series} series */
+function sum({ values }) {
+  return values.reduce((/** @type {number} */ total, value) => total + (value ?? 0), 0);
+}
+
+/** How high each time's values are when they stand on each other. @param {Timeline} drawn */
+export function stackedHighest({ times, series }) {
+  const sums = times.map((_, at) => series.reduce((sum, { values }) => sum + Math.max(0, values[at] ?? 0), 0));
+  return Math.max(0, ...sums);
+}
+
+/** The first column of numbers as bars; the other columns say what each is. @param {Table} table @returns {RowBar[]} */
+export function rowBars(table) {
+  const measured = table.columns.findIndex((column) => column.kind === "number");
+  if (measured < 0) return [];
+  const bars = table.rows.map((row) => ({
+    label: row.filter((_, at) => table.columns[at].kind !== "number").map(cellText).join(" · "),
+    value: number(row[measured]) ?? 0,
+  }));
+  const longest = Math.max(...bars.map(({ value }) => value), 0);
+  return bars.map((bar) => ({ ...bar, part: longest > 0 ? Math.max(0, bar.value) / longest : 0 }));
+}
+
+/** @param {Value | undefined} value @returns {number | null} */
+function number(value) {
+  if (value === null || value === undefined || value === "") return null;
+  const found = Number(value);
+  return Number.isFinite(found) ? found : null;
+}
+
+/** What a cell shows; nothing is nothing. @param {Value} value */
+export function cellText(value) {
+  return value === null ? "" : valueText(value);
+}
+
+/** A number as one reads it: grouped, and with no more digits than say something. @param {number} value */
+export function readable(value) {
+  return value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 100 ? 2 : 1 });
+}
+
+/** The table for a spreadsheet; what would be taken for a formula is made text. @param {Table} table */
+export function csv(table) {
+  const cell = (/** @type {string} */ content) => {
+    const safe = /^\s*[=+@\0＝＋－＠-]/.test(content) && Number.isNaN(Number(content)) ? `'${content}` : content;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  const rows = [table.columns.map(({ name }) => name), ...table.rows.map((row) => row.map(cellText))];
+  return rows.map((row) => row.map(cell).join(",")).join("\r\n");
+}

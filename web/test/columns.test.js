@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { columnText, columnWidth, moved, toggled } from "../static/columns.js";
+import { ExactNumber } from "../static/value.js";
+
+const RECORD = {
+  id: "7",
+  time: "2026-07-28T14:03:22.123456789Z",
+  level: "warn",
+  service: "iptv",
+  message: "slow",
+  file: "src/catalog.rs",
+  line: 41,
+  trace_id: "9f3c",
+  flags: ["truncated", "surrogate"],
+  fields: {
+    user_id: 42,
+    level: "gold",
+    big: new ExactNumber("9007199254740993"),
+    "a.b": "flat",
+    a: { b: "deep", c: { d: null } },
+    list: [1, "a"],
+    __proto__x: 1,
+  },
+  attrs: { env: "prod" },
+  spans: [{ name: "request", fields: { path: "/live", id: 1 } }, { name: "open", fields: { id: 2 } }],
+};
+
+test("a column shows what the query language finds under its name", () => {
+  const check = (/** @type {string} */ name, /** @type {string} */ expected) =>
+    assert.equal(columnText(RECORD, name), expected, name);
+  check("service", "iptv");
+  check("Level", "warn");
+  check("fields.level", "gold");
+  check("user_id", "42");
+  check("big", "9007199254740993");
+  check("a.b", "flat");
+  check("a.c.d", "null");
+  check("list", '[   1,   "a" ]');
+  check("span.path", "/live");
+  check("span.id", "2");
+  check("attrs.env", "prod");
+  check("trace", "9f3c");
+  check("callsite", "src/catalog.rs:41");
+  check("spans", "request › open");
+  check("flags", "truncated surrogate");
+  check("nothing", "");
+  check("constructor", "");
+  check("host", "");
+});
+
+test("a column is as wide as what stands in it, within bounds", () => {
+  assert.equal(columnWidth("user_id", [RECORD]), 9);
+  assert.equal(columnWidth("callsite", [RECORD]), 17);
+  assert.equal(columnWidth("m", [{ ...RECORD, fields: { m: "x".repeat(500) } }]), 36);
+});
+
+test("columns come, go and change places", () => {
+  assert.deepEqual(toggled(["service"], "user_id"), ["service", "user_id"]);
+  assert.deepEqual(toggled(["service", "user_id"], "service"), ["user_id"]);
+  assert.deepEqual(moved(["a", "b", "c"], "b", 1), ["a", "c", "b"]);
+  assert.deepEqual(moved(["a", "b", "c"], "b", -1), ["b", "a", "c"]);
+  assert.deepEqual(moved(["a", "b"], "b", 1), ["a", "b"]);
+  assert.deepEqual(moved(["a", "b"], "x", 1), ["a", "b"]);
+});
