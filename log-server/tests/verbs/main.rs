@@ -133,7 +133,7 @@ fn sql_sees_the_records_and_levels_compare_by_severity() {
     for (sql, expected) in [
         ("selekt 1", "syntax error"),
         ("select * from logs where level >= 'loud'", "is not a level"),
-        ("attach '/tmp/x' as x", "only SELECT"),
+        ("attach 'other.db' as x", "only SELECT"),
         ("create table x(y)", "only SELECT"),
     ] {
         let (code, _, told) = outcome(&["sql", sql, "--data", &data]);
