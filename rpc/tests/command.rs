@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::calls::{QUEUE, server, start};
-use crate::python::Python;
+use crate::python::{Library, Python};
 use crate::redis_server::{PATIENCE, Redis, until};
 
 fn command(redis: &str, words: &[&str]) -> Command {
@@ -172,7 +172,7 @@ async def started():
     print('true', flush=True)
 server.run()
 ";
-    let mut python = Python::run(&redis, script);
+    let mut python = Python::run(Library::Redis7, &redis, script);
     python.line().await;
     assert_eq!(
         printed(&redis, &["call", "math", "sum", "14", "y=3"]).await,
