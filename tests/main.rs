@@ -5,6 +5,7 @@ mod questions; // fields, values, surroundings, traces, files: what else can be 
 mod bad_input; // nothing that anybody sends stops the next good batch
 mod outage; // Redis away, the server killed: what is kept
 mod files; // log files that something else wrote, line by line
+mod python_handler; // the Python handler's own tests
 mod process; // the server as a process: its private Redis, its signals, its complaints
 mod terminal; // the verbs that print
 mod demo; // `make demo`: the system of the mission, followed through by one trace

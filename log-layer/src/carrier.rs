@@ -177,6 +177,11 @@ impl Carrier {
             return false;
         };
         let lost = state.redis_run_id != sent_to || (server_had_time && state.len == 0);
+        if server_had_time {
+            // Redis refuses the request for now, or nobody takes it, or it is gone: somebody should know.
+            let told = format!("no answer yet; {} requests wait in the queue", state.len);
+            self.buffer.note_error(told);
+        }
         self.redis_run.replace(Some(state.redis_run_id));
         lost
     }

@@ -52,7 +52,6 @@ pub(crate) struct Draft {
     dictionary: Dictionary,
     /// The inside of the list of records.
     list: Vec<u8>,
-    unpacker: Unpacker,
     pub(crate) records: u32,
     pub(crate) claim: Claim,
     /// How much of dictionary, list and records [`Draft::unkept`] has given out before.
@@ -64,12 +63,17 @@ pub(crate) struct Draft {
 pub(crate) struct Sealer {
     source: String,
     next_no: u64,
+    unpacker: Unpacker,
 }
 
 impl Sealer {
     /// `source` is the JSON of who sends.
     pub(crate) fn new(source: String) -> Sealer {
-        Sealer { source, next_no: 1 }
+        Sealer {
+            source,
+            next_no: 1,
+            unpacker: Unpacker::default(),
+        }
     }
 
     /// An empty batch with the next number.
@@ -79,11 +83,36 @@ impl Sealer {
             no: self.next_no - 1,
             dictionary: Dictionary::default(),
             list: Vec::new(),
-            unpacker: Unpacker::default(),
             records: 0,
             claim: Claim::default(),
             kept: (0, 0, 0),
         }
+    }
+
+    /// Adds the chunk's records, which are JSON from here on.
+    pub(crate) fn add(&mut self, draft: &mut Draft, chunk: &Chunk) {
+        draft.list.reserve(chunk.cost());
+        let mut start = 0;
+        for (seq, head) in (chunk.first_seq..).zip(&chunk.heads) {
+            let (site, body) = chunk.bytes[start..head.end as usize].split_at(head.site_bytes as usize);
+            start = head.end as usize;
+            let callsite = draft.dictionary.number(head, site);
+            if !draft.list.is_empty() {
+                draft.list.push(b',');
+            }
+            let ts = nanoseconds(head.time);
+            write!(draft.list, "{{\"seq\":{seq},\"ts\":{ts},\"callsite\":{callsite}").expect(VEC);
+            self.unpacker
+                .write(&mut draft.list, head, body, chunk.record_bytes);
+            draft.list.push(b'}');
+            draft
+                .claim
+                .content
+                .add(&Dropped::one(*head.metadata.level(), DropReason::Full, head.time));
+        }
+        draft.records += count(chunk.heads.len());
+        draft.claim.first_seqs.push(chunk.first_seq);
+        draft.claim.cost += chunk.cost();
     }
 
     pub(crate) fn seal(&self, draft: Draft, declared: Tally) -> Batch {
@@ -108,30 +137,6 @@ impl Sealer {
 }
 
 impl Draft {
-    pub(crate) fn add(&mut self, chunk: &Chunk) {
-        self.list.reserve(chunk.cost());
-        let mut start = 0;
-        for (seq, head) in (chunk.first_seq..).zip(&chunk.heads) {
-            let (site, body) = chunk.bytes[start..head.end as usize].split_at(head.site_bytes as usize);
-            start = head.end as usize;
-            let callsite = self.dictionary.number(head, site);
-            if !self.list.is_empty() {
-                self.list.push(b',');
-            }
-            let ts = nanoseconds(head.time);
-            write!(self.list, "{{\"seq\":{seq},\"ts\":{ts},\"callsite\":{callsite}").expect(VEC);
-            self.unpacker
-                .write(&mut self.list, head, body, chunk.record_bytes);
-            self.list.push(b'}');
-            self.claim
-                .content
-                .add(&Dropped::one(*head.metadata.level(), DropReason::Full, head.time));
-        }
-        self.records += count(chunk.heads.len());
-        self.claim.first_seqs.push(chunk.first_seq);
-        self.claim.cost += chunk.cost();
-    }
-
     /// Whether so much more would still be one batch's worth.
     pub(crate) fn has_room(&self, chunk: &Chunk, batch_bytes: usize, batch_records: usize) -> bool {
         self.records == 0

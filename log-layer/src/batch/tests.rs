@@ -56,7 +56,7 @@ fn chunk(bodies: &[&str]) -> Chunk {
 
 fn sealed(sealer: &mut Sealer, chunks: &[Chunk], declared: Tally) -> Batch {
     let mut draft = sealer.draft();
-    chunks.iter().for_each(|chunk| draft.add(chunk));
+    chunks.iter().for_each(|chunk| sealer.add(&mut draft, chunk));
     sealer.seal(draft, declared)
 }
 

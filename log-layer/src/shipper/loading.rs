@@ -59,7 +59,7 @@ impl Shipper {
     fn fill(&mut self, mut draft: Draft, chunk: Chunk) -> Option<Draft> {
         self.quiet_from = Instant::now();
         let before = draft.claim.clone();
-        let filled = catch_unwind(AssertUnwindSafe(|| draft.add(&chunk)));
+        let filled = catch_unwind(AssertUnwindSafe(|| self.sealer.add(&mut draft, &chunk)));
         if filled.is_err() {
             for head in &chunk.heads {
                 let lost = Dropped::one(*head.metadata.level(), DropReason::Panicked, head.time);

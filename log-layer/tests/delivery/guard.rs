@@ -172,3 +172,21 @@ fn an_asynchronous_flush_can_be_given_up_and_ends_with_the_shutdown() {
     });
     assert_eq!(runtime.block_on(guard.flush_async()).still_buffered, 1);
 }
+
+#[test]
+fn the_programs_runtime_may_be_gone_before_the_guard() {
+    let redis = Place::new().start();
+    let collector = Collector::start(&redis.url());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (dispatch, guard) = runtime.block_on(async {
+        let (dispatch, guard) = install(builder(&redis.url()).linger(PATIENCE).flush_timeout(PATIENCE));
+        let logging = dispatch.clone();
+        let task = tokio::spawn(async move { with_default(&logging, || info!("in a task")) });
+        task.await.unwrap();
+        (dispatch, guard)
+    });
+    runtime.shutdown_background();
+    with_default(&dispatch, || info!("afterwards"));
+    drop(guard);
+    assert_eq!(collector.records().len(), 2);
+}

@@ -1,6 +1,7 @@
 //! Redis or the server goes away and comes back.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use tracing::dispatcher::with_default;
 use tracing::info;
 
 use crate::collector::{Collector, batches, records};
-use crate::redis::Place;
+use crate::redis::{Place, Redis};
 use crate::stack::{builder, install};
 use crate::wait::{PATIENCE, until};
 
@@ -177,4 +178,72 @@ fn a_redis_that_forgot_a_batch_is_sent_it_again_though_its_queue_is_not_empty() 
         (redis.ask("LLEN asyncredisrpc:logs")? == ":2").then_some(())
     });
     assert_eq!(guard.stats().resent, 1);
+}
+
+#[test]
+fn whatever_redis_refuses_it_for_it_is_waited_out() {
+    for (trouble, cure) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        ("SET asyncredisrpc:logs text", "DEL asyncredisrpc:logs"),
+    ] {
+        let redis = Place::new().start();
+        let ask = |command: &str| {
+            redis
+                .ask(command)
+                .filter(|answer| answer == "+OK" || answer == ":1")
+        };
+        ask(trouble).unwrap();
+        let (dispatch, guard) = install(builder(&redis.url()));
+        with_default(&dispatch, || (0..100).for_each(|number| info!(number, "patient")));
+        until(trouble, || guard.stats().last_error);
+        assert_eq!(guard.stats().stored, 0, "{trouble}");
+        ask(cure).unwrap();
+        let collector = Collector::start(&redis.url());
+        let report = guard.flush(PATIENCE);
+        assert_eq!(
+            (report.stored, report.still_buffered, report.dropped),
+            (100, 0, 0),
+            "{trouble}"
+        );
+        assert_eq!(records(&collector.texts()).len(), 100);
+    }
+}
+
+/// Stops Redis where it stands, or lets it go on: it keeps its connections and says nothing.
+fn signal(redis: &Redis, signal: &str) {
+    let id = redis.process.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([signal, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn a_redis_that_stands_still_delays_and_neither_loses_nor_doubles_anything() {
+    let redis = Place::new().start();
+    let collector = Collector::start(&redis.url());
+    let (dispatch, guard) = install(builder(&redis.url()).batch_records(20));
+    let log = |from: u64| {
+        with_default(&dispatch, || {
+            (from..from + 1000).for_each(|number| info!(number, "counted"))
+        })
+    };
+    log(0);
+    until("it flows", || (guard.stats().stored > 0).then_some(()));
+    signal(&redis, "-STOP");
+    log(1000);
+    // Longer than the layer waits before it looks after a batch.
+    let report = guard.flush(Duration::from_secs(2));
+    assert!(report.still_buffered > 0);
+    signal(&redis, "-CONT");
+    log(2000);
+    let report = guard.flush(PATIENCE);
+    assert_eq!((report.stored, report.dropped), (3000, 0));
+    let records = records(&collector.texts());
+    assert_eq!(records.len(), 3000);
+    assert!(records.iter().zip(1..).all(|(record, seq)| record["seq"] == seq));
 }

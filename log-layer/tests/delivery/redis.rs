@@ -13,7 +13,7 @@ use crate::wait::until;
 
 pub(crate) struct Redis {
     directory: Arc<TempDir>,
-    process: Child,
+    pub(crate) process: Child,
 }
 
 /// Where a Redis is, was or will be.

@@ -14,3 +14,5 @@ mod own_process;
 mod ends;
 mod killed;
 mod forks;
+mod limits;
+mod abort;
