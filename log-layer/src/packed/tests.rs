@@ -1,3 +1,5 @@
+//! What goes in comes out, whatever it is.
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Mutex;
