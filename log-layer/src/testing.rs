@@ -100,7 +100,7 @@ pub fn capture(work: impl FnOnce()) -> Vec<Captured> {
     let mut sealer = Sealer::new("{}".to_owned());
     while let Some(chunk) = buffer.take(true) {
         let mut draft = sealer.draft();
-        draft.add(&chunk);
+        sealer.add(&mut draft, &chunk);
         let text = sealer.seal(draft, Tally::default()).text;
         let [batch]: [Batch; 1] = serde_json::from_str(&text).expect("the layer writes JSON");
         captured.extend(batch.records.into_iter().map(|record| {

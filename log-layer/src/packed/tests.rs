@@ -1,4 +1,4 @@
-//! What is packed becomes the JSON that a record is, whatever its values are.
+//! What goes in comes out, whatever it is.
 
 use std::error::Error;
 use std::fmt;
