@@ -144,7 +144,7 @@ impl Spooler {
                     }
                     Err(error) => {
                         earlier.done(no);
-                        // Empty folders go with the shipper.
+                        // A folder that is empty by this goes when the shipper ends.
                         let lost = format!(
                             "{records} records of an earlier run could not be read back from disk: {error}"
                         );
@@ -179,9 +179,10 @@ impl Spooler {
 
     /// The batch is settled.
     pub(crate) fn done(&mut self, run: Run, no: u64) {
-        self.spool(run).done(no);
+        let Some(spool) = self.spool(run) else { return };
+        spool.done(no);
         if let Run::Earlier(number) = run
-            && self.spool(run).is_empty()
+            && spool.is_empty()
             && let Some(earlier) = self.earlier.remove(&number)
         {
             earlier.close();
@@ -192,10 +193,9 @@ impl Spooler {
     /// The batch was split into these two, which are in memory. Whatever a crash leaves of this, the next run splits
     /// into the same two.
     pub(crate) fn replace(&mut self, run: Run, no: u64, halves: [&Batch; 2]) {
-        let spool = self.spool(run);
-        if !spool.has(no) {
+        let Some(spool) = self.spool(run).filter(|spool| spool.has(no)) else {
             return;
-        }
+        };
         let kept = halves
             .iter()
             .try_for_each(|half| spool.put(half.no, half.records, &half.text));
@@ -206,18 +206,18 @@ impl Spooler {
 
     /// Puts aside a batch that the server refuses for good.
     pub(crate) fn quarantine(&mut self, run: Run, batch: &Batch) {
-        let kept = self.spool(run).quarantine(batch.no, &batch.text);
-        self.note(kept.map(|_| ()));
+        if let Some(spool) = self.spool(run) {
+            let kept = spool.quarantine(batch.no, &batch.text);
+            self.note(kept.map(|_| ()));
+        }
         self.done(run, batch.no);
     }
 
-    fn spool(&mut self, run: Run) -> &mut Spool {
+    /// None if nothing of that run is left.
+    fn spool(&mut self, run: Run) -> Option<&mut Spool> {
         match run {
-            Run::Own => &mut self.own,
-            Run::Earlier(number) => self
-                .earlier
-                .get_mut(&number)
-                .expect("it stays while one of its batches is on its way"),
+            Run::Own => Some(&mut self.own),
+            Run::Earlier(number) => self.earlier.get_mut(&number),
         }
     }
 

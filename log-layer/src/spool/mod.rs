@@ -83,6 +83,10 @@ impl Spool {
     /// # Errors
     /// What the disk says, or that the spool is full; then nothing was kept.
     pub(crate) fn put(&mut self, no: u64, records: u32, text: &str) -> io::Result<()> {
+        if self.has(no) {
+            // A half of a batch that a crash kept from being replaced.
+            return Ok(());
+        }
         let frame = Frame {
             kind: Kind::Batch,
             no,
@@ -98,8 +102,7 @@ impl Spool {
             bytes,
             records,
         };
-        let before = self.held.insert(no, place);
-        debug_assert!(before.is_none(), "batch {no} was put twice");
+        self.held.insert(no, place);
         // What they say stands in the batch now.
         for segment in std::mem::take(&mut self.parts) {
             self.segments.release(segment);

@@ -16,7 +16,7 @@ fn where_panics_abort_the_panic_and_what_came_before_it_arrive() {
         .nth(3)
         .expect("tests are built in <target>/<profile>/deps");
     let folder = target.join("abort");
-    let built = Command::new(env!("CARGO"))
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--offline", "--example", "last_words"])
         // Quick to build: it is run once.
         .args([
