@@ -297,7 +297,7 @@ mod tests {
         let notice = notice(&search, rule, &watched, range, "http://127.0.0.1:7080");
         assert_eq!(
             notice["text"],
-            "logins: 31 records in 300s (more than 10)\nhttp://127.0.0.1:7080/?q=a%26b%3D%22c+d%22&from=1970-01-01T00%3A00%3A00Z&to=1970-01-01T00%3A05%3A00Z"
+            "logins: 31 records in 300s (more than 10)\nhttp://127.0.0.1:7080/?q=a%26b%3D%22c+d%22&from=1970-01-01T00%3A00%3A00.000000000Z&to=1970-01-01T00%3A05%3A00.000000000Z"
         );
         assert_eq!((&notice["count"], &notice["window_s"]), (&json!(31), &json!(300)));
     }
