@@ -134,7 +134,7 @@ impl Watch {
     fn is_due(&self, alert: &Alert, state: &AlertState, looks: u32) -> bool {
         let window = Duration::from_secs(alert.window_s);
         let every = u32::try_from((window / LOOKS_IN_WINDOW).as_secs() / TICK.as_secs()).unwrap_or(u32::MAX);
-        if looks % every.max(1) != 0 {
+        if !looks.is_multiple_of(every.max(1)) {
             return false;
         }
         let now = Timestamp::now();
