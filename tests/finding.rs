@@ -14,7 +14,7 @@ async fn stack() -> Stack {
     let record = |number: u32| {
         json!({ "seq": number, "ts": format!("2026-07-28T12:00:{number:02}Z"), "level": if number == 15 { "error" } else { "info" },
             "message": format!("step {number}"), "target": "web::request", "file": "src/request.rs", "line": number,
-            "fields": { "user_id": number % 3, "latency_ms": if number == 15 { json!(40) } else { json!("none") }, "path": if number % 2 == 0 { "/live" } else { "/guide page" } },
+            "fields": { "user_id": number % 3, "latency_ms": if number == 15 { json!(40) } else { json!("none") }, "path": if number.is_multiple_of(2) { "/live" } else { "/guide page" } },
             "spans": [{ "name": "request", "fields": { "method": "GET" } }],
             "trace_id": if number == 15 { trace } else { "11111111111111111111111111111111" }, "span_id": "00000000000000aa" })
     };

@@ -134,7 +134,7 @@ impl Watch {
     fn is_due(&self, alert: &Alert, state: &AlertState, looks: u32) -> bool {
         let window = Duration::from_secs(alert.window_s);
         let every = u32::try_from((window / LOOKS_IN_WINDOW).as_secs() / TICK.as_secs()).unwrap_or(u32::MAX);
-        if looks % every.max(1) != 0 {
+        if !looks.is_multiple_of(every.max(1)) {
             return false;
         }
         let now = Timestamp::now();
@@ -297,7 +297,7 @@ mod tests {
         let notice = notice(&search, rule, &watched, range, "http://127.0.0.1:7080");
         assert_eq!(
             notice["text"],
-            "logins: 31 records in 300s (more than 10)\nhttp://127.0.0.1:7080/?q=a%26b%3D%22c+d%22&from=1970-01-01T00%3A00%3A00Z&to=1970-01-01T00%3A05%3A00Z"
+            "logins: 31 records in 300s (more than 10)\nhttp://127.0.0.1:7080/?q=a%26b%3D%22c+d%22&from=1970-01-01T00%3A00%3A00.000000000Z&to=1970-01-01T00%3A05%3A00.000000000Z"
         );
         assert_eq!((&notice["count"], &notice["window_s"]), (&json!(31), &json!(300)));
     }
