@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_core::{LevelFilter, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::batch::Identity;
@@ -12,8 +13,9 @@ use crate::buffer::{Buffer, Limits};
 use crate::delivery::Delivery;
 use crate::exit;
 use crate::guard::Guard;
-use crate::layer::{self, LogLayer};
-use crate::levels::Levels;
+use crate::layer::{self, LogLayer, Recording};
+use crate::levels::{Levels, everywhere};
+use crate::lifetime::SpanEvents;
 use crate::panic_hook;
 use crate::rate::{Rate, RateLimit};
 use crate::settings::{MAX_RECORD_BYTES, Settings};
@@ -34,8 +36,10 @@ const SERVER_BATCH_RECORDS: usize = 5000;
 /// | [`queue`](Builder::queue) | `LOG_LAYER_QUEUE` | `logs` |
 /// | [`instance`](Builder::instance) | `LOG_LAYER_INSTANCE` | `host:pid` |
 /// | [`version`](Builder::version) | `LOG_LAYER_VERSION` | none |
-/// | [`attr`](Builder::attr) | `OTEL_RESOURCE_ATTRIBUTES`: `name=value,name=value` | none |
-/// | [`level`](Builder::level) | `LOG_LAYER_LEVEL` | `info` |
+/// | [`attr`](Builder::attr) | `OTEL_RESOURCE_ATTRIBUTES`: `name=value,name=value`, percent-encoded | none |
+/// | [`level`](Builder::level), [`targets`](Builder::targets) | `LOG_LAYER_LEVEL`, `RUST_LOG`: `info` or `info,hyper=off` | `info` |
+/// | [`span_level`](Builder::span_level) | `LOG_LAYER_SPAN_LEVEL` | `info` |
+/// | [`span_events`](Builder::span_events) | `LOG_LAYER_SPAN_EVENTS`: `off`, `new`, `close`, `all` | `off` |
 /// | [`buffer_bytes`](Builder::buffer_bytes) | `LOG_LAYER_BUFFER_BYTES` | 8 MiB |
 /// | [`max_record_bytes`](Builder::max_record_bytes) | `LOG_LAYER_MAX_RECORD_BYTES` | 256 KiB |
 /// | [`batch_bytes`](Builder::batch_bytes) | `LOG_LAYER_BATCH_BYTES` | 512 KiB |
@@ -92,9 +96,31 @@ impl Builder {
         self
     }
 
-    /// The mildest events to ship; [`Guard::set_level`] changes it later. Spans are kept from `INFO` up in any case.
+    /// The mildest events to ship; [`Guard::set_level`] changes it later.
     pub fn level(mut self, level: impl Into<LevelFilter>) -> Self {
-        self.settings.level = level.into();
+        self.settings.level = everywhere(level.into());
+        self
+    }
+
+    /// The mildest events to ship of each target, such as `"info,hyper=off".parse()` gives. In the environment,
+    /// `RUST_LOG` is heeded if `LOG_LAYER_LEVEL` is not set. For conditions on spans and fields put an `EnvFilter` around
+    /// the layer, with [`with_filter`](tracing_subscriber::Layer::with_filter).
+    pub fn targets(mut self, targets: Targets) -> Self {
+        self.settings.level = targets;
+        self
+    }
+
+    /// The mildest spans to keep, whatever the level of events: an error needs the spans around it.
+    pub fn span_level(mut self, level: impl Into<LevelFilter>) -> Self {
+        self.settings.span_level = level.into();
+        self
+    }
+
+    /// Which moments of spans become records of their own, with the span's level and the message `new` or `close`. That of
+    /// the end has the nanoseconds in which somebody was in the span as `busy_ns`, and the others as `idle_ns`. A span
+    /// inside another names it as `parent_span_id`.
+    pub fn span_events(mut self, moments: SpanEvents) -> Self {
+        self.settings.span_events = moments;
         self
     }
 
@@ -237,7 +263,7 @@ impl Builder {
             record_bytes: max_record_bytes,
         };
         let levels = if self.settings.enabled {
-            Levels::from_events(self.settings.level)
+            Levels::new(self.settings.level.clone(), self.settings.span_level)
         } else {
             Levels::OFF
         };
@@ -248,7 +274,13 @@ impl Builder {
         let (delivery, found) = Delivery::start(orders, Buffer::new(limits));
         problems.extend(found);
         let delivery = Arc::new(delivery);
-        let layer = layer::layer(delivery.clone(), levels.clone(), max_record_bytes, rate_limit);
+        let layer = layer::layer(Recording {
+            buffer: delivery.clone(),
+            levels: levels.clone(),
+            max_record_bytes,
+            rate_limit,
+            span_events: settings.span_events,
+        });
         if settings.enabled {
             rpc::trace::set_source(crate::traceparent);
             exit::watch(&delivery);

@@ -17,7 +17,8 @@ pub(crate) fn write(out: &mut Vec<u8>, metadata: &Metadata<'_>) {
         write!(out, ",\"line\":{line}").expect("a Vec takes every byte");
     }
     let level = level_name(*metadata.level());
-    write!(out, ",\"level\":\"{level}\",\"kind\":\"event\"}}").expect("a Vec takes every byte");
+    let kind = if metadata.is_span() { "span" } else { "event" };
+    write!(out, ",\"level\":\"{level}\",\"kind\":\"{kind}\"}}").expect("a Vec takes every byte");
 }
 
 /// The level's word on the wire.

@@ -8,7 +8,7 @@ use tracing_core::LevelFilter;
 
 use crate::delivery::Delivery;
 use crate::dropped::DropReason;
-use crate::levels::Levels;
+use crate::levels::{Levels, everywhere};
 use crate::reentry;
 use crate::stats::{FlushReport, Stats};
 use crate::stderr;
@@ -67,7 +67,7 @@ impl Guard {
     /// [`Builder::level`](crate::Builder::level) did at its start. A layer that is not
     /// [enabled](crate::Builder::enabled) stays off.
     pub fn set_level(&self, level: impl Into<LevelFilter>) {
-        self.levels.set_user(level.into());
+        self.levels.set_user(everywhere(level.into()));
     }
 
     /// Refuses what is logged from now on, flushes for at most `timeout`, puts on disk what is not delivered by then, if

@@ -6,10 +6,10 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Event, Subscriber};
+use tracing_core::{Event, Metadata, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Filtered;
@@ -22,10 +22,12 @@ use crate::delivery::Delivery;
 use crate::dropped::DropReason;
 use crate::fields::{Budget, Collector, Fields};
 use crate::levels::Levels;
+use crate::lifetime::{self, Lifetime, SpanEvents};
 use crate::packed::{Packer, Surroundings};
 use crate::rate::RateLimit;
 use crate::reentry::{self, Entry};
 use crate::span::{Node, SpanData};
+use crate::traceparent;
 
 /// Scratch memory beyond this is not kept by a thread.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -41,25 +43,45 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// | `i128`, `u128` | text |
 /// | `&dyn Error` | `{"message", "chain"}`: the error and its causes |
 /// | `?value`, `%value` | what it prints, as text; `<panic in Debug>` if that panics |
+/// | `&[u8]` | text in hexadecimal digits, `[de ad]` |
+/// | `r#type` | `type` |
+/// | `Option` | the value, or no field |
+/// | a record of the log crate | as if logged where it was, its `log.*` fields taken away |
 /// | a field whose name says that it is a secret | `[redacted]` |
 /// | a field twice | the last value |
 /// | an integer field `log.time` | the record's time, in nanoseconds since 1970, instead of now: for what happened elsewhere |
 ///
 /// It filters for itself: a level that is off here is still on for other layers. Spans are kept from `INFO` up,
 /// whatever the level of events, so that an error has its context.
+///
+/// What cannot be read off the table: control characters and colours arrive as they were logged, and whoever shows them
+/// must not obey them.
 pub type LogLayer<S> = Filtered<Recorder, Levels, S>;
 
-pub(crate) fn layer<S>(
-    buffer: Arc<Delivery>,
-    levels: Levels,
-    max_record_bytes: usize,
-    rate_limit: Option<RateLimit>,
-) -> LogLayer<S>
+/// What a layer is made of.
+pub(crate) struct Recording {
+    pub(crate) buffer: Arc<Delivery>,
+    pub(crate) levels: Levels,
+    pub(crate) max_record_bytes: usize,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) span_events: SpanEvents,
+}
+
+pub(crate) fn layer<S>(recording: Recording) -> LogLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    let Recording {
+        buffer,
+        levels,
+        max_record_bytes,
+        rate_limit,
+        span_events,
+    } = recording;
     let recorder = Recorder {
         buffer,
+        levels: levels.clone(),
+        span_events,
         event_budget: Budget::of_event(max_record_bytes),
         span_budget: Budget::new(max_record_bytes / 16),
         spans_bytes: max_record_bytes / 4 - FIXED_BYTES,
@@ -75,6 +97,8 @@ const FIXED_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Recorder {
     buffer: Arc<Delivery>,
+    levels: Levels,
+    span_events: SpanEvents,
     /// Message and fields of an event.
     event_budget: Budget,
     /// Fields of one span.
@@ -95,11 +119,46 @@ where
             let Some(span) = context.span(id) else { return };
             let around = |span: SpanRef<'_, S>| Some(span.extensions().get::<SpanData>()?.0.clone());
             let parent = span.scope().skip(1).find_map(around);
-            let data = SpanData(Arc::new(Node::new(attributes.metadata(), fields, parent)));
-            // A second layer of ours finds the span taken care of: ids must be the same in both.
-            let mut extensions = span.extensions_mut();
-            if extensions.get_mut::<SpanData>().is_none() {
-                extensions.insert(data);
+            let lifetime = self.span_events.on_close().then(|| Lifetime::new(Instant::now()));
+            let node = Arc::new(Node::new(attributes.metadata(), fields, parent, lifetime));
+            let known = {
+                // A second layer of ours finds the span taken care of: ids must be the same in both.
+                let mut extensions = span.extensions_mut();
+                let known = extensions.get_mut::<SpanData>().map(|data| data.0.clone());
+                if known.is_none() {
+                    extensions.insert(SpanData(node.clone()));
+                }
+                known
+            };
+            if self.span_events.on_new() {
+                self.record_moment(attributes.metadata(), &known.unwrap_or(node), None);
+            }
+        });
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if self.span_events.on_close() {
+            with_lifetime(id, &context, |life| life.enter(Instant::now()));
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if self.span_events.on_close() {
+            with_lifetime(id, &context, |life| life.exit(Instant::now()));
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if !self.span_events.on_close() {
+            return;
+        }
+        shielded(|| {
+            let Some(span) = context.span(&id) else { return };
+            let node = span.extensions().get::<SpanData>().map(|data| data.0.clone());
+            if let Some(node) = node
+                && let Some(life) = &node.lifetime
+            {
+                self.record_moment(span.metadata(), &node, Some(life.times(Instant::now())));
             }
         });
     }
@@ -161,6 +220,26 @@ impl Recorder {
         limit.admit(event.metadata(), foreign.as_ref(), Instant::now())
     }
 
+    /// Records the beginning of a span, or its end if there are times.
+    fn record_moment(
+        &self,
+        metadata: &'static Metadata<'static>,
+        node: &Node,
+        times: Option<(Duration, Duration)>,
+    ) {
+        let time = SystemTime::now();
+        if !self.levels.admit_record(metadata) {
+            return;
+        }
+        if self.buffer.refuses(*metadata.level()) {
+            return self.buffer.refuse(metadata, DropReason::Full, time);
+        }
+        let mut scratch = Scratch::take();
+        lifetime::write(&mut scratch.body, node, times, self.spans_bytes);
+        self.buffer.push(Head::new(time, metadata, 0), &scratch.body);
+        scratch.keep();
+    }
+
     /// Packs the event and buffers it.
     fn record<S>(
         &self,
@@ -189,6 +268,7 @@ impl Recorder {
             thread,
             suppressed,
             span: data.map(|SpanData(node)| &**node),
+            ids: traceparent::of_others(),
             spans_bytes: self.spans_bytes,
         });
         let time = packer.time.unwrap_or(time);
@@ -225,6 +305,18 @@ impl Scratch {
             // A thread that is ending keeps nothing.
             let _ = SCRATCH.try_with(|kept| kept.set(Some(self)));
         }
+    }
+}
+
+fn with_lifetime<S>(id: &Id, context: &Context<'_, S>, work: impl FnOnce(&Lifetime))
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    if let Some(span) = context.span(id)
+        && let Some(SpanData(node)) = span.extensions().get()
+        && let Some(life) = &node.lifetime
+    {
+        work(life);
     }
 }
 

@@ -1,27 +1,31 @@
 //! What the layer lets through, and who may change it while it runs.
 //!
 //! Promises: the server can make the layer quieter than the user wants, never louder, and never without errors; a question
-//! costs two loads. Spans are let through from `INFO` up whatever the level of events, so that an error has its context.
+//! is asked once for each call-site and answer. Spans have a level of their own whatever that of events, so that an error
+//! has its context.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tracing_core::callsite::rebuild_interest_cache;
 use tracing_core::subscriber::Interest;
 use tracing_core::{Level, LevelFilter, Metadata};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
-
-const SPANS: LevelFilter = LevelFilter::INFO;
 
 /// What the layer lets through; shared by the layer, its guard and its shipper.
 #[derive(Debug, Clone)]
 pub struct Levels(Option<Arc<Wishes>>);
 
-/// The mildest level of events that each side wants, as an index into [`FILTERS`].
 #[derive(Debug)]
 struct Wishes {
-    user: AtomicUsize,
+    /// The mildest events of each target that the user wants.
+    user: RwLock<Targets>,
+    /// The mildest of them, and the mildest that the server wants, each as an index into [`FILTERS`].
+    mildest: AtomicUsize,
     server: AtomicUsize,
+    /// The mildest spans.
+    spans: LevelFilter,
 }
 
 /// Every filter, quietest first, because an atomic holds a number.
@@ -35,10 +39,12 @@ const FILTERS: [LevelFilter; 6] = [
 ];
 
 impl Levels {
-    pub(crate) fn from_events(events: LevelFilter) -> Levels {
+    pub(crate) fn new(events: Targets, spans: LevelFilter) -> Levels {
         Levels(Some(Arc::new(Wishes {
-            user: AtomicUsize::new(index(events)),
+            mildest: AtomicUsize::new(mildest(&events)),
+            user: RwLock::new(events),
             server: AtomicUsize::new(index(LevelFilter::TRACE)),
+            spans,
         })))
     }
 
@@ -46,19 +52,22 @@ impl Levels {
     pub(crate) const OFF: Levels = Levels(None);
 
     /// The user's wish.
-    pub(crate) fn set_user(&self, events: LevelFilter) {
+    pub(crate) fn set_user(&self, events: Targets) {
         if let Some(wishes) = &self.0 {
-            change(&wishes.user, events);
+            wishes.mildest.store(mildest(&events), Relaxed);
+            *wishes.user.write().unwrap_or_else(PoisonError::into_inner) = events;
+            // Call-sites remember whether anybody wants them.
+            rebuild_interest_cache();
         }
     }
 
     /// The server's wish; none if it has none.
     pub(crate) fn set_server(&self, events: Option<Level>) {
         if let Some(wishes) = &self.0 {
-            change(
-                &wishes.server,
-                events.map_or(LevelFilter::TRACE, LevelFilter::from),
-            );
+            let wish = index(events.map_or(LevelFilter::TRACE, LevelFilter::from));
+            if wishes.server.swap(wish, Relaxed) != wish {
+                rebuild_interest_cache();
+            }
         }
     }
 
@@ -71,21 +80,34 @@ impl Levels {
     /// The mildest events that both sides want.
     pub(crate) fn events(&self) -> LevelFilter {
         self.0.as_ref().map_or(LevelFilter::OFF, |wishes| {
-            FILTERS[wishes.user.load(Relaxed).min(wishes.server.load(Relaxed))]
+            FILTERS[wishes.mildest.load(Relaxed).min(wishes.server.load(Relaxed))]
+        })
+    }
+
+    /// Whether both sides want records of that level from there.
+    pub(crate) fn admit_record(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.as_ref().is_some_and(|wishes| {
+            *metadata.level() <= FILTERS[wishes.server.load(Relaxed)]
+                && wishes.user().would_enable(metadata.target(), metadata.level())
         })
     }
 
     fn spans(&self) -> LevelFilter {
-        self.0.as_ref().map_or(LevelFilter::OFF, |_| SPANS)
+        self.0.as_ref().map_or(LevelFilter::OFF, |wishes| wishes.spans)
     }
 
     fn admit(&self, metadata: &Metadata<'_>) -> bool {
-        let limit = if metadata.is_span() {
-            self.spans()
+        if metadata.is_span() {
+            *metadata.level() <= self.spans()
         } else {
-            self.events()
-        };
-        *metadata.level() <= limit
+            self.admit_record(metadata)
+        }
+    }
+}
+
+impl Wishes {
+    fn user(&self) -> RwLockReadGuard<'_, Targets> {
+        self.user.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,12 +134,16 @@ fn index(filter: LevelFilter) -> usize {
     known.expect("the list has every filter")
 }
 
-fn change(wish: &AtomicUsize, filter: LevelFilter) {
-    let before = wish.swap(index(filter), Relaxed);
-    if before != index(filter) {
-        // Call-sites remember whether anybody wants them.
-        rebuild_interest_cache();
-    }
+/// The same level for every target.
+pub(crate) fn everywhere(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level)
+}
+
+/// The mildest level that is wanted from anywhere.
+fn mildest(targets: &Targets) -> usize {
+    let some = targets.iter().map(|(_, filter)| filter);
+    let filter = some.chain(targets.default_level()).max();
+    index(filter.unwrap_or(LevelFilter::OFF))
 }
 
 #[cfg(test)]
@@ -126,9 +152,9 @@ mod tests {
 
     #[track_caller]
     fn check(user: LevelFilter, server: Option<Level>, expected: LevelFilter) {
-        let levels = Levels::from_events(LevelFilter::INFO);
+        let levels = Levels::new(everywhere(LevelFilter::INFO), LevelFilter::INFO);
         levels.set_server(server);
-        levels.set_user(user);
+        levels.set_user(everywhere(user));
         assert_eq!(levels.events(), expected, "{user} {server:?}");
         assert_eq!(
             levels.has_server(),
@@ -148,8 +174,32 @@ mod tests {
     #[test]
     fn what_is_off_stays_off() {
         let levels = Levels::OFF;
-        levels.set_user(LevelFilter::TRACE);
+        levels.set_user(everywhere(LevelFilter::TRACE));
         levels.set_server(None);
         assert_eq!(levels.events(), LevelFilter::OFF);
+    }
+
+    #[test]
+    fn each_target_has_its_own_level_and_the_server_limits_them_all() {
+        let logged = |levels: &Levels| {
+            let admitted = |target: &'static str| {
+                let of = |level: &Level| {
+                    levels.0.as_ref().is_some_and(|wishes| {
+                        *level <= levels.events() && wishes.user().would_enable(target, level)
+                    })
+                };
+                [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG]
+                    .iter()
+                    .filter(|level| of(level))
+                    .count()
+            };
+            [admitted("hyper::client"), admitted("iptv::db"), admitted("iptv")]
+        };
+        let targets = "info,hyper=off,iptv::db=debug".parse().unwrap();
+        let levels = Levels::new(targets, LevelFilter::INFO);
+        assert_eq!(levels.events(), LevelFilter::DEBUG);
+        assert_eq!(logged(&levels), [0, 4, 3]);
+        levels.set_server(Some(Level::WARN));
+        assert_eq!(logged(&levels), [0, 2, 2]);
     }
 }

@@ -38,7 +38,8 @@
 //!
 //! # Where to go next
 //!
-//! [`Builder`] lists every setting; [`LogLayer`] how values arrive. Inside, in the way of a record: `layer` → `packed` →
+//! [`Builder`] lists every setting; [`LogLayer`] how values arrive; [`recipes`] shows whole programs; [`testing`] is for
+//! tests of your own. Inside, in the way of a record: `layer` → `packed` →
 //! `buffer`, then `shipper` → `batch` → `fields` → `encode` → `carrier`, and beside them `spooler` → `spool`; `delivery`
 //! is what holds one process's buffer and shipper.
 
@@ -49,7 +50,10 @@ mod layer;
 mod levels;
 mod rate;
 mod span;
+mod lifetime;
 mod traceparent;
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry;
 mod fields;
 mod redact;
 mod callsite;
@@ -73,6 +77,11 @@ mod signals;
 mod panic_hook;
 mod stats;
 mod stderr;
+pub mod testing;
+#[cfg(any(doc, doctest))]
+pub mod recipes;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 use tracing_core::Subscriber;
 use tracing_core::dispatcher::{self, Dispatch};
@@ -83,6 +92,7 @@ pub use builder::Builder;
 pub use dropped::{DropReason, Dropped};
 pub use guard::Guard;
 pub use layer::LogLayer;
+pub use lifetime::{SpanEvents, UnknownMoment};
 pub use stats::{FlushReport, Stats};
 
 /// Starts to configure a layer for the service of that name.
@@ -102,9 +112,13 @@ pub fn init(service: impl Into<String>) -> Guard {
     guard
 }
 
-/// The W3C `traceparent` header of the current span, for a call to another service. None outside of any span that this
+/// The W3C `traceparent` header of the current span, for a call to another service. With the feature `opentelemetry`, an
+/// active span of OpenTelemetry's comes first, here and in records. None outside of any span that this
 /// layer keeps, or if the subscriber is not built on [`Registry`].
 pub fn traceparent() -> Option<String> {
+    if let Some((trace, span)) = traceparent::of_others() {
+        return Some(traceparent::header(trace, span));
+    }
     dispatcher::get_default(|dispatch| {
         let registry = dispatch.downcast_ref::<Registry>()?;
         let current = registry.current_span();

@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_core::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::environment::Environment;
+use crate::levels::everywhere;
+use crate::lifetime::SpanEvents;
 use crate::rate::Rate;
 
 /// What can be set.
@@ -20,7 +23,9 @@ pub(crate) struct Settings {
     pub(crate) instance: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) attrs: BTreeMap<String, String>,
-    pub(crate) level: LevelFilter,
+    pub(crate) level: Targets,
+    pub(crate) span_level: LevelFilter,
+    pub(crate) span_events: SpanEvents,
     pub(crate) buffer_bytes: usize,
     pub(crate) max_record_bytes: usize,
     pub(crate) batch_bytes: usize,
@@ -48,7 +53,11 @@ impl Settings {
             instance: env.text("LOG_LAYER_INSTANCE"),
             version: env.text("LOG_LAYER_VERSION"),
             attrs: env.attrs(),
-            level: env.setting(&["LOG_LAYER_LEVEL"], LevelFilter::INFO),
+            level: env
+                .targets(&["LOG_LAYER_LEVEL", "RUST_LOG"])
+                .unwrap_or_else(|| everywhere(LevelFilter::INFO)),
+            span_level: env.setting(&["LOG_LAYER_SPAN_LEVEL"], LevelFilter::INFO),
+            span_events: env.setting(&["LOG_LAYER_SPAN_EVENTS"], SpanEvents::Off),
             buffer_bytes: env.setting(&["LOG_LAYER_BUFFER_BYTES"], BUFFER_BYTES),
             max_record_bytes: env.setting(&["LOG_LAYER_MAX_RECORD_BYTES"], MAX_RECORD_BYTES),
             batch_bytes: env.setting(&["LOG_LAYER_BATCH_BYTES"], BATCH_BYTES),
@@ -114,8 +123,11 @@ mod tests {
             ("LOG_LAYER_REDIS_URL", "redis://elsewhere"),
             ("LOG_LAYER_INSTANCE", "host-7:1"),
             ("LOG_LAYER_VERSION", "1.4.2"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "env=prod, zone = b ,"),
-            ("LOG_LAYER_LEVEL", "debug"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "env=prod, zone = b%2C%20c ,"),
+            ("LOG_LAYER_LEVEL", "debug,hyper=off"),
+            ("RUST_LOG", "trace"),
+            ("LOG_LAYER_SPAN_LEVEL", "debug"),
+            ("LOG_LAYER_SPAN_EVENTS", "close"),
             ("LOG_LAYER_BUFFER_BYTES", "1000000"),
             ("LOG_LAYER_MAX_RECORD_BYTES", "5000"),
             ("LOG_LAYER_BATCH_BYTES", "6000"),
@@ -142,8 +154,10 @@ mod tests {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        assert_eq!(attrs, ["env=prod", "zone=b"]);
-        assert_eq!(settings.level, LevelFilter::DEBUG);
+        assert_eq!(attrs, ["env=prod", "zone=b, c"]);
+        assert_eq!(settings.level.to_string(), "hyper=off,debug");
+        assert_eq!(settings.span_level, LevelFilter::DEBUG);
+        assert_eq!(settings.span_events, SpanEvents::Close);
         assert_eq!(settings.buffer_bytes, 1_000_000);
         assert_eq!(settings.max_record_bytes, 5000);
         assert_eq!(settings.batch_bytes, 6000);
@@ -171,9 +185,27 @@ mod tests {
             ("LOG_LAYER_QUEUE", ""),
         ]);
         assert_eq!(settings.linger, LINGER);
-        assert_eq!(settings.level, LevelFilter::INFO);
+        assert_eq!(settings.level, everywhere(LevelFilter::INFO));
         assert_eq!(settings.queue, QUEUE);
         assert!(settings.enabled);
         assert_eq!(problems.len(), 4, "{:?}", problems);
+    }
+
+    #[test]
+    fn the_table_of_the_documentation_names_every_variable_and_no_other() {
+        let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        let _ = Settings::from_environment(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            None
+        });
+        let table = include_str!("builder.rs")
+            .lines()
+            .filter(|line| line.starts_with("/// | [`"));
+        let documented = table
+            .flat_map(|line| line.split(|c: char| !(c.is_ascii_uppercase() || c == '_')))
+            .filter(|word| word.contains('_') && word.len() > 5)
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(asked.into_inner(), documented);
     }
 }

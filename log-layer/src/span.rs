@@ -10,6 +10,7 @@ use tracing_core::Metadata;
 
 use crate::encode;
 use crate::fields::{Budget, Fields};
+use crate::lifetime::Lifetime;
 use crate::traceparent::{SpanId, TraceId};
 
 /// A span that has this field continues the trace it names; the field itself is not shown.
@@ -28,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) id: SpanId,
     name: &'static str,
     parent: Option<Arc<Node>>,
+    /// If somebody wants to know.
+    pub(crate) lifetime: Option<Lifetime>,
     /// As the span began: most are never changed.
     first: Snapshot,
     /// Whether `now` is something else.
@@ -54,6 +57,7 @@ impl Node {
         metadata: &'static Metadata<'static>,
         mut fields: Fields,
         parent: Option<Arc<Node>>,
+        lifetime: Option<Lifetime>,
     ) -> Node {
         let trace = take_trace(&mut fields)
             .or_else(|| Some(parent.as_ref()?.trace()))
@@ -64,6 +68,7 @@ impl Node {
             id: SpanId::random(),
             name: metadata.name(),
             parent,
+            lifetime,
             first: Snapshot {
                 json: json.into_boxed_slice(),
                 trace,
@@ -72,6 +77,10 @@ impl Node {
             changed: AtomicBool::new(false),
             now: Mutex::new(Now { fields, trace }),
         }
+    }
+
+    pub(crate) fn parent(&self) -> Option<&Node> {
+        self.parent.as_deref()
     }
 
     /// Takes fields that were recorded later; the last value wins.

@@ -89,6 +89,14 @@ pub(crate) fn header(trace: TraceId, span: SpanId) -> String {
     format!("00-{}-{}-01", trace.hex(), span.hex())
 }
 
+/// The ids that somebody else has given to what this thread does, if somebody does.
+pub(crate) fn of_others() -> Option<(TraceId, SpanId)> {
+    #[cfg(feature = "opentelemetry")]
+    return crate::opentelemetry::active();
+    #[cfg(not(feature = "opentelemetry"))]
+    None
+}
+
 /// Sixty-four bits of the system's randomness.
 pub(crate) fn system_random() -> u64 {
     // The standard library keys its maps from the system's generator and offers no other way to it. It asks that once for

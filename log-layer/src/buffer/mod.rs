@@ -28,6 +28,7 @@ use tracing_core::{Level, Metadata};
 use crate::dropped::DropReason;
 use crate::stats::{FlushReport, Stats};
 use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Notify, PoisonError};
+use crate::sync::{places, thread_number};
 use segment::Segment;
 pub(crate) use segment::{Chunk, Head};
 use shard::{Budget, Place, Shard};
@@ -80,7 +81,7 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(limits: Limits) -> Buffer {
-        let shards = shard::count();
+        let shards = places();
         Buffer {
             limits,
             // All of them together are a small part of the bound.
@@ -192,7 +193,7 @@ impl Buffer {
     }
 
     fn shard(&self) -> &Shard {
-        &self.shards[shard::of_this_thread() % self.shards.len()]
+        &self.shards[thread_number() % self.shards.len()]
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

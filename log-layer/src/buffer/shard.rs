@@ -3,16 +3,10 @@
 //! A thread always uses the same place, so its records stay in order.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 
 use super::segment::Segment;
 use crate::dropped::Refusals;
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, PoisonError};
-
-/// Even on two processors: a thread that is put to sleep while it holds a lock then stops few others.
-const FEWEST: usize = 8;
-/// More would only hold more memory that is half full.
-const MOST: usize = 32;
 
 /// One of the places.
 #[derive(Debug, Default)]
@@ -30,23 +24,6 @@ impl Shard {
         // Nothing in a critical section can leave the place half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// As many as processors, within reason.
-pub(super) fn count() -> usize {
-    let processors = thread::available_parallelism().map_or(FEWEST, usize::from);
-    processors.clamp(FEWEST, MOST)
-}
-
-/// This thread's number; a thread that is ending shares the first place.
-pub(super) fn of_this_thread() -> usize {
-    NUMBER.try_with(|number| *number).unwrap_or(0)
-}
-
-static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-
-thread_local! {
-    static NUMBER: usize = NEXT.fetch_add(1, Relaxed);
 }
 
 /// What is set aside out of a bound.

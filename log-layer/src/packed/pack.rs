@@ -12,9 +12,10 @@ use super::{has, tag};
 use crate::encode::CAUSES;
 use crate::fields::Budget;
 use crate::span::Node;
+use crate::traceparent::{SpanId, TraceId};
 
-/// What the JSON of a number or of punctuation around a value takes at most, in round figures.
-const NUMBER_BYTES: usize = 16;
+/// What the JSON of a value takes besides its name and what it takes here, in round figures.
+const PUNCTUATION: usize = 4;
 
 /// A name that is no field but the time of what is logged.
 const OWN_TIME: &str = "log.time";
@@ -25,6 +26,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) thread: &'a str,
     pub(crate) suppressed: u64,
     pub(crate) span: Option<&'a Node>,
+    /// In place of the span's own.
+    pub(crate) ids: Option<(TraceId, SpanId)>,
     /// How much the spans may take.
     pub(crate) spans_bytes: usize,
 }
@@ -74,12 +77,18 @@ impl<'a> Packer<'a> {
             here |= has::SUPPRESSED;
             self.out.extend_from_slice(&around.suppressed.to_le_bytes());
         }
-        if let Some(span) = around.span {
+        let ids = around
+            .ids
+            .or_else(|| around.span.map(|span| (span.trace(), span.id)));
+        if let Some((trace, span)) = ids {
             here |= has::SPANS;
-            self.out.extend_from_slice(&span.trace().to_bytes());
-            self.out.extend_from_slice(&span.id.to_bytes());
+            self.out.extend_from_slice(&trace.to_bytes());
+            self.out.extend_from_slice(&span.to_bytes());
             let at = self.reserve_length();
-            if span.write_chain(self.out, around.spans_bytes) {
+            let chain = around
+                .span
+                .map(|span| span.write_chain(self.out, around.spans_bytes));
+            if chain == Some(true) {
                 here |= has::TRUNCATED;
             }
             self.set_length(at);
@@ -98,7 +107,7 @@ impl<'a> Packer<'a> {
         match u8::try_from(field.index()) {
             Ok(index) if !self.budget.is_spent(used) => {
                 self.out.extend_from_slice(&[tag, index]);
-                self.names += field.name().len() + NUMBER_BYTES;
+                self.names += field.name().len() + PUNCTUATION;
                 true
             }
             _ => {

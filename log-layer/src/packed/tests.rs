@@ -39,13 +39,14 @@ impl Subscriber for Catch {
         let mut packed = Vec::new();
         let mut span: Option<std::sync::Arc<Node>> = None;
         for metadata in &self.spans {
-            span = Some(Node::new(metadata, Fields::default(), span).into());
+            span = Some(Node::new(metadata, Fields::default(), span, None).into());
         }
         let mut packer = Packer::new(&mut packed, Budget::of_event(RECORD_BYTES), event);
         let weight = packer.surround(&Surroundings {
             thread: "worker",
             suppressed: self.suppressed,
             span: span.as_deref(),
+            ids: None,
             spans_bytes: RECORD_BYTES / 4,
         });
         let time = packer.time;

@@ -1,5 +1,6 @@
 //! Records carry the spans around them.
 
+use log_layer::SpanEvents;
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug_span, error, info, info_span};
@@ -99,4 +100,110 @@ fn a_span_that_ends_on_another_thread_is_still_around_its_records() {
     });
     assert_eq!(spans(&records[0]), ["request"]);
     assert_eq!(records[0]["thread"], "worker-7");
+}
+
+#[test]
+fn beginnings_and_ends_of_spans_are_records_if_that_is_wanted() {
+    let records = shipped_with(
+        |builder| builder.span_events(SpanEvents::All),
+        || {
+            let outer = info_span!("outer", path = "/live");
+            let inner = info_span!(parent: &outer, "inner");
+            inner.in_scope(|| info!("event"));
+            drop(inner);
+            debug_span!("quiet").in_scope(|| ());
+        },
+    );
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let kind = record["callsite"]["kind"].as_str().unwrap();
+            (kind, record["message"].as_str().unwrap(), spans(record).join(">"))
+        })
+        .collect();
+    let [outer, inner] = ["outer", "outer>inner"].map(str::to_owned);
+    assert_eq!(
+        told,
+        [
+            ("span", "new", outer.clone()),
+            ("span", "new", inner.clone()),
+            ("event", "event", inner.clone()),
+            ("span", "close", inner),
+            ("span", "close", outer),
+        ]
+    );
+    let [outer_new, inner_new, _, inner_close, outer_close] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert!(outer_new.get("fields").is_none());
+    assert_eq!(inner_new["fields"]["parent_span_id"], outer_new["span_id"]);
+    assert_eq!(inner_close["span_id"], inner_new["span_id"]);
+    assert_eq!(inner_close["callsite"]["line"], inner_new["callsite"]["line"]);
+    assert!(inner_close["fields"]["busy_ns"].as_u64().unwrap() > 0);
+    assert_eq!(outer_close["fields"]["busy_ns"], 0);
+    assert!(outer_close["fields"]["idle_ns"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn records_of_spans_obey_the_level_of_events_and_only_what_is_wanted_is_told() {
+    let log = || {
+        let _span = info_span!("request").entered();
+        error!("inside");
+    };
+    let quiet = shipped_with(
+        |builder| builder.level(LevelFilter::WARN).span_events(SpanEvents::All),
+        log,
+    );
+    assert_eq!((quiet.len(), spans(&quiet[0])), (1, vec!["request"]));
+    let ends = shipped_with(|builder| builder.span_events(SpanEvents::Close), log);
+    let messages: Vec<_> = ends.iter().map(|record| record["message"].clone()).collect();
+    assert_eq!(messages, ["inside", "close"]);
+}
+
+#[test]
+fn spans_have_a_level_of_their_own() {
+    let records = shipped_with(
+        |builder| builder.span_level(LevelFilter::DEBUG).level(LevelFilter::WARN),
+        || {
+            let _kept = debug_span!("kept").entered();
+            let _not = tracing::trace_span!("not kept").entered();
+            error!("inside");
+        },
+    );
+    assert_eq!(spans(&records[0]), ["kept"]);
+}
+
+#[test]
+fn each_target_may_have_a_level_of_its_own() {
+    let records = shipped_with(
+        |builder| builder.targets("warn,loud::part=debug,quiet=off".parse().unwrap()),
+        || {
+            tracing::debug!(target: "loud::part::deep", "1");
+            info!(target: "loud", "not");
+            error!(target: "quiet", "not");
+            tracing::warn!("2");
+        },
+    );
+    let messages: Vec<_> = records.iter().map(|record| record["message"].clone()).collect();
+    assert_eq!(messages, ["1", "2"]);
+}
+
+#[test]
+fn ten_thousand_spans_inside_each_other_are_closed_without_a_stack_for_each() {
+    let records = shipped(|| {
+        // The registry closes them one inside the other, and it needs the room.
+        let thread = std::thread::Builder::new().stack_size(64 << 20);
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        let work = move || {
+            tracing::dispatcher::with_default(&dispatch, || {
+                let mut innermost = info_span!("span");
+                for _ in 0..10_000 {
+                    innermost = info_span!(parent: &innermost, "span");
+                }
+                info!(parent: &innermost, "deep");
+            });
+        };
+        thread.spawn(work).unwrap().join().unwrap();
+    });
+    assert_eq!(spans(&records[0]).len(), 32);
 }

@@ -1,5 +1,6 @@
 //! A Redis, a log server and a layer that ships to it, as every test needs them.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use log_layer::{Builder, Guard};
@@ -27,6 +28,10 @@ pub(crate) fn builder(url: &str) -> Builder {
 
 /// A subscriber with the layer alone.
 pub(crate) fn install(builder: Builder) -> (Dispatch, Guard) {
+    // With a single subscriber in the process, `tracing` asks only that of the thread which changes a level, and here that
+    // has none.
+    static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+    ANOTHER.get_or_init(|| Dispatch::new(Registry::default()));
     let (layer, guard) = builder.build();
     (Dispatch::new(Registry::default().with(layer)), guard)
 }
