@@ -164,6 +164,7 @@ fn a_batch_that_was_stored_before_the_run_ended_is_a_repeat_for_the_server() {
 
 #[test]
 fn a_full_spool_is_like_none_and_every_record_is_accounted_for() {
+    const EACH: u64 = 500;
     let directory = TempDir::new().unwrap();
     let place = Place::new();
     let (dispatch, guard) = install(
@@ -173,16 +174,21 @@ fn a_full_spool_is_like_none_and_every_record_is_accounted_for() {
     );
     let text = "x".repeat(200);
     let mut logged = 0;
-    until("the limit was met and records were refused", || {
-        with_default(&dispatch, || (0..500).for_each(|number| info!(number, text)));
-        logged += 500;
+    // The shipper needs its time to write what the program can log in a moment.
+    let stats = until("the limit was met and the buffer was full", || {
+        with_default(&dispatch, || {
+            for number in 0..EACH {
+                info!(number, text);
+                warn!(number, text);
+            }
+        });
+        logged += 2 * EACH;
         let stats = guard.stats();
         let full = stats.last_error.as_ref()?.contains("the spool is full");
-        (full && stats.dropped_total() > 0).then_some(())
+        (full && stats.dropped_total() > 0).then_some(stats)
     });
-    let stats = guard.stats();
     assert_eq!(stats.accepted + stats.dropped_total(), logged);
-    assert!(stats.spooled > 0 && stats.dropped_total() > 0, "{stats:?}");
+    assert!(stats.spooled > 0, "{stats:?}");
     let redis = place.start();
     let collector = Collector::start(&redis.url());
     let report = guard.flush(PATIENCE);

@@ -15,4 +15,3 @@ mod ends;
 mod killed;
 mod forks;
 mod limits;
-mod abort;
