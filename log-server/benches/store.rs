@@ -1,7 +1,6 @@
 //! What sealing and searching cost, on records made here. `cargo bench -p log-server`; for counts of instructions run
 //! the bench's binary under `valgrind --tool=callgrind` with `--bench --test`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

@@ -379,13 +379,17 @@ impl Sealer {
     }
 }
 
+/// Text that is made one block: its records are in memory while that is done.
+const BLOCK_BYTES: usize = 64 << 20;
+
 /// How many entries the next block takes, and whether they fill it.
 fn first_block(tail: &[Arc<Entry>]) -> (usize, bool) {
-    let mut rows = 0;
+    let (mut rows, mut bytes) = (0, 0);
     for (count, entry) in tail.iter().enumerate() {
         rows += entry.records;
+        bytes += entry.bytes;
         // Batches without records take no rows, and must not pile up either.
-        if rows > ROWS_MOST || count == ROWS_MOST {
+        if rows > ROWS_MOST || count == ROWS_MOST || (count > 0 && bytes > BLOCK_BYTES) {
             return (count, true);
         }
     }

@@ -18,8 +18,7 @@ use super::{RecordId, StoreError};
 /// look at; raise it if memory is plentiful.
 const DECODED_RECORDS: usize = 40_000;
 
-const ENTRIES: &str =
-    "SELECT id, arrived, records, earliest, latest, hash FROM batches WHERE id > ?1 ORDER BY id";
+const ENTRIES: &str = "SELECT id, arrived, records, earliest, latest, hash, substr(payload, 1, 18) FROM batches WHERE id > ?1 ORDER BY id";
 const PAYLOAD: &str = "SELECT payload FROM batches WHERE id = ?1";
 
 /// A decoded batch.
@@ -60,6 +59,8 @@ pub(super) struct Entry {
     pub(super) earliest: Timestamp,
     pub(super) latest: Timestamp,
     pub(super) hash: i64,
+    /// Of its text.
+    pub(super) bytes: usize,
     /// Since when it waits to be sealed.
     pub(super) since: Instant,
     pub(super) partition: Arc<Partition>,
@@ -92,11 +93,19 @@ pub(super) fn load(
             earliest: time(3)?,
             latest: time(4)?,
             hash: row.get(5)?,
+            bytes: text_bytes(&row.get::<_, Vec<u8>>(6)?),
             since,
             partition: partition.clone(),
         }))
     })?;
     rows.collect()
+}
+
+/// How long the text of a payload is, told from its first 18 bytes: the longest header that zstd writes. What has no such
+/// header cannot be decoded either, so its length does not matter.
+fn text_bytes(header: &[u8]) -> usize {
+    let told = zstd::zstd_safe::get_frame_content_size(header).ok().flatten();
+    told.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0)
 }
 
 /// The newest batches, decoded.

@@ -417,6 +417,7 @@ fn insert(
         earliest: earliest.unwrap_or_default(),
         latest: latest.unwrap_or_default(),
         hash,
+        bytes: text.len(),
         since: Instant::now(),
         partition: partition.clone(),
     };

@@ -29,8 +29,7 @@ impl From<StoreError> for Damaged {
 
 /// Shorter ones do not get smaller.
 const COMPRESSED_LEAST: usize = 24;
-/// No section is longer, so that a damaged length cannot ask for all memory. A batch has 4 MiB of text and a block no
-/// more than [`BLOCK_BYTES`](super::BLOCK_BYTES) of it, which repairs and JSON may make longer.
+/// No section is longer, so that a damaged length cannot ask for all memory. Far more text than is sealed at once.
 const SECTION_MOST: usize = 1 << 30;
 /// Level 1: higher levels cost CPU and save about one per cent on columns.
 const ZSTD_LEVEL: i32 = 1;

@@ -90,7 +90,14 @@ impl Terms {
         }
         let digit = |index: usize| {
             let byte = packed[index / 2];
-            char::from_digit(u32::from(if index % 2 == 0 { byte >> 4 } else { byte & 15 }), 16)
+            char::from_digit(
+                u32::from(if index.is_multiple_of(2) {
+                    byte >> 4
+                } else {
+                    byte & 15
+                }),
+                16,
+            )
         };
         let mut run = [0; 64];
         for (index, place) in run.iter_mut().enumerate().take(length) {
@@ -213,7 +220,7 @@ impl<'a> Filter<'a> {
             .map(|_| Ok((reader.number()?, reader.count(u32::MAX as usize)?)))
             .collect::<Result<Vec<_>, Damaged>>()?;
         let bits = reader.rest();
-        if bits.is_empty() || bits.len() % BLOCK != 0 {
+        if bits.is_empty() || !bits.len().is_multiple_of(BLOCK) {
             return Err(damaged("a filter has the wrong length"));
         }
         Ok(Filter { all, columns, bits })

@@ -197,10 +197,8 @@ impl<'a> Integers<'a> {
     /// Every value, none of which is greater than `most`.
     pub(super) fn codes(&self, most: usize) -> Result<Vec<u32>, Damaged> {
         let values = self.all()?;
-        if values
-            .iter()
-            .any(|value| usize::try_from(*value).is_ok_and(|value| value <= most) == false)
-        {
+        let names_something = |value: &i64| usize::try_from(*value).is_ok_and(|value| value <= most);
+        if !values.iter().all(names_something) {
             return Err(damaged("a code names nothing"));
         }
         Ok(values.into_iter().map(|value| value as u32).collect())

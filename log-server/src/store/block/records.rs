@@ -192,32 +192,19 @@ impl Block<'_> {
                 at(&indexes, |index, text| put(index, Value::Text(text.to_owned()))),
             ),
             Type::Json if self.head.fields[field].owner == Owner::Packed => {
-                let mut unreadable = Ok(());
-                let texts = self.texts(field_column(field))?;
-                texts.each(
-                    &indexes,
-                    at(&indexes, |index, text| match packed::read(text) {
-                        Ok((fields, spans)) => {
-                            let record = &mut records[places[index].0].record;
-                            (record.fields, record.spans) = (fields, spans);
-                        }
-                        Err(error) => unreadable = Err(error),
-                    }),
-                )?;
-                unreadable
+                self.each_readable(field, &indexes, |index, text| {
+                    let record = &mut records[places[index].0].record;
+                    (record.fields, record.spans) = packed::read(text)?;
+                    Ok(())
+                })
             }
-            Type::Json => {
-                let mut unreadable = Ok(());
-                let texts = self.texts(field_column(field))?;
-                texts.each(
-                    &indexes,
-                    at(&indexes, |index, text| match Value::from_json(text) {
-                        Some(value) => put(index, value),
-                        None => unreadable = Err(damaged("a value is not JSON")),
-                    }),
-                )?;
-                unreadable
-            }
+            Type::Json => self.each_readable(field, &indexes, |index, text| {
+                put(
+                    index,
+                    Value::from_json(text).ok_or(damaged("a value is not JSON"))?,
+                );
+                Ok(())
+            }),
             Type::Null | Type::Bool | Type::Int | Type::UInt | Type::Float => {
                 let mut numbers = self.numbers(field)?;
                 for (index, value) in indexes.iter().enumerate() {
@@ -226,6 +213,26 @@ impl Block<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Shows the JSON texts at `indexes` of a field until one cannot be read.
+    fn each_readable(
+        &mut self,
+        field: usize,
+        indexes: &[usize],
+        mut read: impl FnMut(usize, &str) -> Result<(), Damaged>,
+    ) -> Result<(), Damaged> {
+        let mut outcome = Ok(());
+        let texts = self.texts(field_column(field))?;
+        texts.each(
+            indexes,
+            at(indexes, |index, text| {
+                if outcome.is_ok() {
+                    outcome = read(index, text);
+                }
+            }),
+        )?;
+        outcome
     }
 
     fn spots(&self, shape: &Shape<'_>, field: u32) -> Vec<Spot> {

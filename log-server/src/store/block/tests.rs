@@ -189,7 +189,7 @@ fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
         first: 0,
         records,
     });
-    let sealed = seal(&[batch.clone()]);
+    let sealed = seal(std::slice::from_ref(&batch));
     assert!(sealed.columns.len() < 4_100, "{}", sealed.columns.len());
     let memory = Memory::of(&sealed);
     let loaded = Loaded::new(&memory);

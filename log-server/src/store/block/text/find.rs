@@ -339,7 +339,11 @@ fn stands(text: &[u8], place: Place, piece: &[u8]) -> bool {
 fn hex_stands(packed: &[u8], length: usize, place: Place, piece: &[u8]) -> bool {
     let digit = |at: usize| {
         let pair = packed[at / 2];
-        if at % 2 == 0 { pair >> 4 } else { pair & 15 }
+        if at.is_multiple_of(2) {
+            pair >> 4
+        } else {
+            pair & 15
+        }
     };
     let value = |byte: u8| {
         if byte <= b'9' {
