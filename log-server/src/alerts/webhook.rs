@@ -55,8 +55,6 @@ impl Webhooks {
     /// # Errors
     /// When the machine's certificates cannot be loaded.
     pub(crate) fn new(allowed: &[String]) -> anyhow::Result<Webhooks> {
-        // Somebody else in this process may have chosen the same one before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let allowed: Arc<[String]> = allowed.iter().map(|host| host.to_ascii_lowercase()).collect();
         let client = Client::builder()
             .redirect(Policy::none())
@@ -64,9 +62,9 @@ impl Webhooks {
             .no_proxy()
             .timeout(LIMIT)
             .user_agent(concat!("log-server/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Checked {
+            .dns_resolver(Arc::new(Checked {
                 allowed: allowed.clone(),
-            })
+            }))
             .build()?;
         Ok(Webhooks { client, allowed })
     }
