@@ -22,7 +22,7 @@ pub mod terminal;
 
 use std::future::Future;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -149,8 +149,8 @@ pub async fn open(
         TcpListener::bind(options.listen).with_context(|| format!("listening on {}", options.listen))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let alone = Alone::new(&options.file)?;
-    let store = Store::open_to_read(&alone.0).with_context(|| options.file.display().to_string())?;
+    let alone = Alone::new()?;
+    let store = Store::open_file(&options.file).with_context(|| options.file.display().to_string())?;
     // Searches can be given names while the file is looked at; they go with the directory.
     let (saved, keeper) = Saved::open(&alone.0)?;
     let stop_http = CancellationToken::new();
@@ -183,25 +183,23 @@ pub async fn open(
     Ok(())
 }
 
-/// A data directory with nothing but a link to one file; gone when dropped.
+/// A data directory with nothing in it; gone when dropped.
 struct Alone(PathBuf);
 
 impl Alone {
-    fn new(file: &Path) -> anyhow::Result<Alone> {
-        let file = file.canonicalize().with_context(|| file.display().to_string())?;
+    fn new() -> anyhow::Result<Alone> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         let name = format!("log-server-{:016x}", u64::from_ne_bytes(random));
         let alone = Alone(std::env::temp_dir().join(name));
         std::fs::create_dir_all(alone.0.join("logs"))?;
-        std::os::unix::fs::symlink(file, alone.0.join("logs").join("opened.db"))?;
         Ok(alone)
     }
 }
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        // The link is removed, not the file; what stays behind in a temporary directory harms nobody.
+        // What stays behind in a temporary directory harms nobody.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

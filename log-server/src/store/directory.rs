@@ -24,6 +24,8 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 pub(super) struct Directory {
     logs: PathBuf,
+    /// The one partition that is looked at, wherever it is.
+    only: Option<PathBuf>,
     /// `None` when the directory is only read, and once it was given back.
     lock: Mutex<Option<File>>,
 }
@@ -42,6 +44,7 @@ impl Directory {
         let directory = Directory {
             lock: Mutex::new(Some(lock(data)?)),
             logs,
+            only: None,
         };
         for path in directory.files(UNFINISHED)? {
             remove(&path).map_err(|error| unusable(&path, &error))?;
@@ -69,6 +72,16 @@ impl Directory {
     pub(super) fn read(data: &Path) -> Directory {
         Directory {
             logs: data.join("logs"),
+            only: None,
+            lock: Mutex::new(None),
+        }
+    }
+
+    /// Nothing but this partition, for reading.
+    pub(super) fn of_file(file: &Path) -> Directory {
+        Directory {
+            logs: file.parent().unwrap_or(Path::new(".")).to_owned(),
+            only: Some(file.to_owned()),
             lock: Mutex::new(None),
         }
     }
@@ -80,7 +93,10 @@ impl Directory {
 
     /// The partitions, oldest first.
     pub(super) fn partitions(&self) -> Result<Vec<PathBuf>, StoreError> {
-        self.files("db")
+        match &self.only {
+            Some(file) => Ok(vec![file.clone()]),
+            None => self.files("db"),
+        }
     }
 
     /// The name of a partition that begins now. Follows `newest` also when the clock was set back.

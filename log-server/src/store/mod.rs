@@ -213,7 +213,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unusable`] when there are no records, or none that this version can read.
     pub fn open_to_read(data: &Path) -> Result<Store, StoreError> {
-        let directory = Directory::read(data);
+        Store::open_reading(Directory::read(data))
+    }
+
+    /// Opens one file of a data directory for searching only, wherever it is.
+    ///
+    /// # Errors
+    /// As [`Store::open_to_read`].
+    pub fn open_file(file: &Path) -> Result<Store, StoreError> {
+        Store::open_reading(Directory::of_file(file))
+    }
+
+    fn open_reading(directory: Directory) -> Result<Store, StoreError> {
         let contents = opening::open_to_read(&directory)?;
         Ok(Store {
             inner: Arc::new(Inner {

@@ -46,21 +46,28 @@ type Set = std::collections::HashSet<u64, foldhash::fast::RandomState>;
 #[derive(Default)]
 pub(super) struct Terms {
     column: u64,
+    /// Beyond so many keys they are not worth their bytes, and not collected any more.
+    most: usize,
     keys: Set,
     longest_run: usize,
     folded: String,
 }
 
 impl Terms {
-    pub(super) fn of_column(column: u32) -> Terms {
+    /// For a column of so many values.
+    pub(super) fn of_column(column: u32, values: usize) -> Terms {
         Terms {
             column: u64::from(column),
+            most: TERMS_FREE.max(values / TERMS_SHARE),
             ..Terms::default()
         }
     }
 
     /// Adds the terms of a text, be it whole or a template.
     pub(super) fn add_text(&mut self, text: &[u8]) {
+        if !self.are_worth_it() {
+            return;
+        }
         // What is not UTF-8 cannot be: texts and templates are cut at characters.
         let Ok(text) = std::str::from_utf8(text) else {
             return;
@@ -69,12 +76,12 @@ impl Terms {
         let shown = fold(text, &mut folded);
         each_piece(shown, |piece| match piece {
             Piece::Letters(term, _) | Piece::Pair(term) => {
-                self.keys.insert(key(self.column, term));
+                self.insert(term);
             }
             Piece::Run(run, _) => {
                 self.longest_run = self.longest_run.max(run.len());
                 if run.len() >= RUN_LEAST {
-                    self.keys.insert(key(self.column, run.as_bytes()));
+                    self.insert(run.as_bytes());
                 }
             }
         });
@@ -85,7 +92,7 @@ impl Terms {
     pub(super) fn add_hex(&mut self, packed: &[u8], length: u8) {
         let length = usize::from(length);
         self.longest_run = self.longest_run.max(length);
-        if length < RUN_LEAST {
+        if length < RUN_LEAST || !self.are_worth_it() {
             return;
         }
         let digit = |index: usize| {
@@ -103,12 +110,17 @@ impl Terms {
         for (index, place) in run.iter_mut().enumerate().take(length) {
             *place = digit(index).expect("four bits are a digit") as u8;
         }
-        self.keys.insert(key(self.column, &run[..length.min(64)]));
+        self.insert(&run[..length.min(64)]);
     }
 
-    /// Whether a filter of these terms is worth its bytes, for a column of so many values.
-    fn are_worth_it(&self, values: usize) -> bool {
-        self.keys.len() <= TERMS_FREE.max(values / TERMS_SHARE)
+    fn insert(&mut self, term: &[u8]) {
+        if self.are_worth_it() {
+            self.keys.insert(key(self.column, term));
+        }
+    }
+
+    fn are_worth_it(&self) -> bool {
+        self.keys.len() <= self.most
     }
 }
 
@@ -167,15 +179,9 @@ fn key(column: u64, term: &[u8]) -> u64 {
     xxh3_64_with_seed(term, column)
 }
 
-/// Writes the filter of columns, each with the number of its values.
-/// `all` says that they are all columns of texts that the block has.
-pub(super) fn put(out: &mut Vec<u8>, columns: &[(Terms, usize)], all: bool) {
-    let kept = || {
-        columns
-            .iter()
-            .filter(|(terms, values)| terms.are_worth_it(*values))
-            .map(|(terms, _)| terms)
-    };
+/// Writes the filter of columns. `all` says that they are all columns of texts that the block has.
+pub(super) fn put(out: &mut Vec<u8>, columns: &[Terms], all: bool) {
+    let kept = || columns.iter().filter(|terms| terms.are_worth_it());
     let keys: usize = kept().map(|terms| terms.keys.len()).sum();
     let blocks = (keys * BYTES_PER_KEY).div_ceil(BLOCK).max(1);
     let mut filter = vec![0; blocks * BLOCK];

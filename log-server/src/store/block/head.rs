@@ -151,7 +151,7 @@ impl<'a> Head<'a> {
 
     /// The terms of all its texts that a search for words sees, under the number of the head's column.
     pub(super) fn terms(&self) -> Terms {
-        let mut terms = Terms::of_column(super::HEAD);
+        let mut terms = Terms::of_column(super::HEAD, 0);
         let mut add = |text: &str| terms.add_text(text.as_bytes());
         for callsite in &self.callsites {
             add(&callsite.target);

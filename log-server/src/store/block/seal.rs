@@ -272,7 +272,7 @@ impl<'r> Gathered<'r> {
             }
         }
         let mut terms = std::mem::take(&mut out.terms);
-        terms.push((head.terms(), 0));
+        terms.push(head.terms());
         let all = head.fields.iter().all(|field| field.type_ != Type::Json);
         out.with(FILTER, |bytes| filter::put(bytes, &terms, all));
         SealedBlock {
@@ -320,7 +320,7 @@ impl<'r> Values<'r> {
 #[derive(Default)]
 struct Written {
     columns: Vec<(u32, Vec<u8>)>,
-    terms: Vec<(Terms, usize)>,
+    terms: Vec<Terms>,
 }
 
 impl Written {
@@ -334,9 +334,9 @@ impl Written {
         if values.is_empty() {
             return;
         }
-        let mut terms = Terms::of_column(number);
+        let mut terms = Terms::of_column(number, values.len());
         self.two(number, texts::put(values, &mut terms));
-        self.terms.push((terms, values.len()));
+        self.terms.push(terms);
     }
 
     fn two(&mut self, number: u32, (head, body): (Vec<u8>, Vec<u8>)) {

@@ -94,10 +94,10 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
     for round in 0..400 {
         let texts = texts(&mut random);
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let mut terms = Terms::of_column(6);
+        let mut terms = Terms::of_column(6, 0);
         let (head, body) = TextWriter::write(&borrowed, &mut terms);
         let mut bits = Vec::new();
-        filter::put(&mut bits, &[(terms, texts.len())], true);
+        filter::put(&mut bits, &[terms], true);
         let filter = Filter::read(Reader::new(&bits)).unwrap();
         let body = Body(seal_column(body));
         let loaded = Loaded::new(&body);
@@ -143,7 +143,7 @@ fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
         })
         .collect();
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let (head, body) = TextWriter::write(&borrowed, &mut Terms::of_column(6));
+    let (head, body) = TextWriter::write(&borrowed, &mut Terms::of_column(6, 0));
     let sealed = seal_column(body.clone());
     let mut flipped = sealed.clone();
     flipped[3] ^= 4;
