@@ -125,7 +125,10 @@ impl Sealer {
     /// Brings one partition into shape.
     fn tidy(&mut self, partition: &Arc<Partition>) -> Result<(), StoreError> {
         self.sweep(partition)?;
-        while !self.stopping() && self.seal(partition)? {}
+        while !self.stopping() && self.seal(partition)? {
+            // Where records come faster than they are sealed, this has no end; files must be closed in time all the same.
+            self.roll_if_due()?;
+        }
         self.delete_superseded()?;
         while !self.stopping() && self.merge(partition)? {}
         self.take_out_levels(partition)?;
