@@ -88,15 +88,24 @@ fn greet(running: &Running, data: &str, queue: &str) {
     let _ = out.flush();
 }
 
-/// The address with its password hidden: what is printed ends up in other people's logs.
+/// The address with its passwords hidden, wherever in it they are: what is printed ends up in other people's logs.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    match rest.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}"),
-        None => url.to_owned(),
+    let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let place = match place.rsplit_once('@') {
+        Some((_, host)) => format!("***@{host}"),
+        None => place.to_owned(),
+    };
+    if options.is_empty() {
+        return format!("{scheme}://{place}");
     }
+    let shown = options.split('&').map(|option| match option.split_once('=') {
+        Some((name, _)) if name.contains("password") => format!("{name}=***"),
+        Some(_) | None => option.to_owned(),
+    });
+    format!("{scheme}://{place}?{}", shown.collect::<Vec<_>>().join("&"))
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM; a second one ends the process at once.
@@ -119,4 +128,28 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
     // With stderr closed there is nowhere left to say it.
     let _ = writeln!(std::io::stderr(), "log-server: {error:#}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, shown: &str) {
+        assert_eq!(without_password(url), shown);
+    }
+
+    #[test]
+    fn no_password_is_shown_wherever_in_an_address_it_is() {
+        check("redis://127.0.0.1:6379/2", "redis://127.0.0.1:6379/2");
+        check("redis://user:secret@host:6379", "redis://***@host:6379");
+        check(
+            "unix:///run/redis.sock?db=3&password=secret",
+            "unix:///run/redis.sock?db=3&password=***",
+        );
+        check(
+            "redis+sentinel://a,b/main?sentinel_password=s@cret",
+            "redis+sentinel://a,b/main?sentinel_password=***",
+        );
+    }
 }
