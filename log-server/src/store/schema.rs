@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::StoreError;
 use super::crash;
@@ -85,6 +85,7 @@ pub(super) const VERSION: usize = STEPS.len();
 /// `synchronous=FULL` is the promise that an acknowledged record survives a power cut. Checkpoints are made by a thread
 /// of their own: an automatic one would stall the commit that it falls upon by 50 to 150 ms.
 const WRITING: &str = "
+    PRAGMA busy_timeout=5000;
     PRAGMA page_size=16384;
     PRAGMA auto_vacuum=INCREMENTAL;
     PRAGMA journal_mode=WAL;
@@ -92,8 +93,7 @@ const WRITING: &str = "
     PRAGMA wal_autocheckpoint=0;
     PRAGMA journal_size_limit=67108864;
     PRAGMA trusted_schema=OFF;
-    PRAGMA cell_size_check=ON;
-    PRAGMA busy_timeout=5000;";
+    PRAGMA cell_size_check=ON;";
 
 const READING: &str = "
     PRAGMA query_only=ON;
@@ -136,16 +136,22 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(failed)?;
-    let version = match format(&connection, path)? {
-        Format::Empty => 0,
-        Format::Version(version) => version,
+    let version = || {
+        format(&connection, path).map(|format| match format {
+            Format::Empty => 0,
+            Format::Version(version) => version,
+        })
     };
+    let is_older = version()? < VERSION;
     connection.execute_batch(WRITING).map_err(failed)?;
-    if version < VERSION {
-        if version > 0 {
+    if is_older {
+        // Another thread may be doing the same: who comes second waits here, and finds nothing left to do.
+        let transaction =
+            Transaction::new_unchecked(&connection, TransactionBehavior::Immediate).map_err(failed)?;
+        let version = version()?;
+        if (1..VERSION).contains(&version) {
             tracing::info!(path = %path.display(), from = version, to = VERSION, "bringing the partition up to date");
         }
-        let transaction = connection.unchecked_transaction().map_err(failed)?;
         advance(&transaction, version).map_err(failed)?;
         crash::point("migrate.before-commit");
         transaction.commit().map_err(failed)?;
