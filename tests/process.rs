@@ -124,6 +124,53 @@ async fn it_is_ready_only_while_records_can_arrive() {
     until_status(&stack, 200).await;
 }
 
+/// Another log server on the same queue, with data of its own.
+async fn second_server(data: &Path, redis: &str) -> (Process, String) {
+    let arguments = [
+        "--data",
+        data.to_str().unwrap(),
+        "--redis",
+        redis,
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut server = Process::start("log-server", &arguments, &[]);
+    let page = server.told("  page      ").await;
+    (server, page)
+}
+
+async fn until_readiness(page: &str, expected: &str) {
+    until(expected, async || {
+        let response = reqwest::get(format!("{page}/readyz")).await;
+        let text = response.map_err(|error| error.to_string())?.text().await;
+        let text = text.map_err(|error| error.to_string())?;
+        text.contains(expected).then_some(()).ok_or(text)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_on_one_queue_the_second_stands_by_until_the_first_is_gone() {
+    let mut stack = Stack::start().await;
+    let (redis, data) = (stack.redis.url(), TempDir::new().unwrap());
+    let (mut second, page) = second_server(data.path(), &redis).await;
+    until_readiness(&page, "stands by").await;
+    append(&redis, "first").await;
+    assert_eq!((stack.count("first").await, found(&page, "first").await), (1, 0));
+
+    // The first dies: what is sent meanwhile waits, and is stored by the second.
+    stack.server.kill().await;
+    append(&redis, "second").await;
+    assert_eq!(found(&page, "second").await, 1);
+    until_readiness(&page, "ok").await;
+
+    // The second stops in order; the first goes on.
+    assert!(second.stop().await.success());
+    stack.restart_server().await;
+    append(&redis, "third").await;
+    assert_eq!(stack.count("third").await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_signals_end_it_in_order_and_what_was_acknowledged_stays() {
     let mut stack = Stack::start().await;

@@ -1,6 +1,6 @@
 //! What else can be asked: fields, values, a record's surroundings, a trace, and everything as a file.
 
-use e2e::Stack;
+use e2e::{Process, Stack};
 use serde_json::{Value, json};
 
 const START: i64 = 1_790_000_000_000_000_000;
@@ -200,4 +200,52 @@ async fn an_export_holds_everything_that_matches() {
         rows[1]
     );
     assert_eq!(stack.ask("/api/export", &[("format", "xls")]).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_matches_is_saved_as_a_file_that_the_server_opens_and_any_tool_reads() {
+    let stack = stack().await;
+    let ask = async |parameters: &[(&str, &str)]| {
+        let url = format!("{}/api/export", stack.page);
+        let asked = reqwest::Client::new().get(url).query(parameters).send();
+        asked.await.unwrap()
+    };
+    let response = ask(&[("q", "service:iptv trace:t1"), ("format", "sqlite")]).await;
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(header("content-type"), "application/vnd.sqlite3");
+    assert_eq!(header("content-disposition"), "attachment; filename=\"logs.db\"");
+    let length: usize = header("content-length").parse().unwrap();
+    let bytes = response.bytes().await.unwrap();
+    assert_eq!(bytes.len(), length);
+
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("incident.db");
+    std::fs::write(&path, bytes).unwrap();
+    let arguments = ["open", path.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let mut opened = Process::start("log-server", &arguments, &[]);
+    let page = opened.told("  page      ").await;
+    let asked = reqwest::get(format!("{page}/api/search?q=user_id:7"))
+        .await
+        .unwrap();
+    let answer: Value = asked.json().await.unwrap();
+    assert_eq!(messages(&answer), ["two", "one"]);
+    assert_eq!(
+        answer["records"][0]["fields"],
+        json!({"user_id": 7, "tags": ["a", "b"]})
+    );
+    let stats: Value = reqwest::get(format!("{page}/api/stats"))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(stats["store"]["records"], 3);
+    assert!(stats["store"]["bytes"].as_u64().unwrap() > 0);
+
+    // A pipeline makes no records, and nothing stays behind.
+    let refused = ask(&[("q", "| count by service"), ("format", "sqlite")]).await;
+    assert_eq!(refused.status().as_u16(), 400);
+    let left = std::fs::read_dir(stack.data().join("exports")).unwrap();
+    assert_eq!(left.count(), 0);
 }

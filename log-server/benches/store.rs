@@ -59,11 +59,7 @@ fn append(store: &Store, runtime: &tokio::runtime::Runtime, batches: &[String]) 
     for text in batches {
         let arrived = Timestamp::now();
         let batch = Batch::parse(text, arrived).expect("it was made here");
-        let incoming = Incoming {
-            batch,
-            text: text.as_str().into(),
-            arrived,
-        };
+        let incoming = Incoming::new(batch, text.as_str().into(), arrived);
         runtime.block_on(store.append(incoming)).expect("there is room");
     }
 }

@@ -26,11 +26,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use rpc::Lease;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use alerts::Alerts;
 use broker::Broker;
 use config::{Config, OpenOptions};
+use ingest::Arrival;
 use metrics::Metrics;
 use saved::Saved;
 use search::Searcher;
@@ -62,25 +65,26 @@ pub async fn run(
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let store = Store::open_with(&config.data, config.store.clone())?;
+    search::forget_exports(&config.data).context("deleting what is left of exports")?;
     let mut broker = Broker::find(&config.redis, &config.data).await?;
 
     let searcher = Searcher::new(store.clone()).with_slow(config.slow_query);
     let losses = ingest::Losses::new(store.clone());
     let metrics = Arc::new(Metrics::new(&config.queue, broker.url()));
-    let server = ingest::server(
-        &config.queue,
-        broker.url(),
-        store.clone(),
-        searcher.clone(),
-        losses.clone(),
-        metrics.clone(),
-    )
-    .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")?;
-    let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
-    let ingest_ready = server.connected();
-    let mut ingest = tokio::spawn(server.run(stop_ingest.clone()));
-    let losses = tokio::spawn(losses.watch(stop_ingest.clone()));
     let page = format!("http://{address}");
+    let lease = lease(&config, broker.url(), &page)?;
+    let (stop_ingest, stop_http) = (CancellationToken::new(), CancellationToken::new());
+    let (arrival, arrives) = watch::channel(Arrival::Away);
+    let server = {
+        let (queue, redis, store) = (config.queue.clone(), broker.url().to_owned(), store.clone());
+        let (searcher, losses, metrics) = (searcher.clone(), losses.clone(), metrics.clone());
+        move || {
+            let (store, searcher) = (store.clone(), searcher.clone());
+            ingest::server(&queue, &redis, store, searcher, losses.clone(), metrics.clone())
+        }
+    };
+    let mut ingest = tokio::spawn(ingest::serve(lease, arrival, server, stop_ingest.clone()));
+    let losses = tokio::spawn(losses.watch(stop_ingest.clone()));
     let mut alerts = Alerts::start(&config, searcher.clone(), page.clone(), stop_http.clone())?;
     let mut http = tokio::spawn(http::serve(
         listener,
@@ -95,7 +99,7 @@ pub async fn run(
             }),
             data: config.data.clone().into(),
             metrics,
-            ingest_ready,
+            arrives,
             hosts: Arc::new(http::AllowedHosts::new(address, &config.allow_host)),
             stop: stop_http.clone(),
         },
@@ -109,7 +113,7 @@ pub async fn run(
     let outcome = tokio::select! {
         () = stop => Ok(()),
         why = store.failed() => Err(anyhow::anyhow!("the store has stopped: {why}")),
-        ended = &mut ingest => Err(early("the RPC side", ended.map(|report| report.map(drop)))),
+        ended = &mut ingest => Err(early("the RPC side", ended)),
         why = alerts.ended() => Err(why),
         ended = &mut http => Err(early("the HTTP side", ended)),
         () = broker.supervise() => unreachable!("supervision has no end"),
@@ -131,6 +135,15 @@ pub async fn run(
     broker.stop().await;
     tokio::task::spawn_blocking(move || store.close()).await?;
     outcome
+}
+
+/// The right to take records from the queue.
+fn lease(config: &Config, redis: &str, page: &str) -> anyhow::Result<Lease> {
+    let name = ingest::name(&config.data).context("naming the data directory")?;
+    let address = redis.parse();
+    address
+        .and_then(|address| Lease::new(&config.queue, address, &name, &ingest::shown(page)))
+        .context("--redis wants redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]")
 }
 
 /// Serves the page for one file of a data directory, read-only, until `stop` resolves. `running` is given its address.
@@ -163,7 +176,7 @@ pub async fn open(
             data: alone.0.as_path().into(),
             metrics: Arc::new(Metrics::new("", "")),
             // Nothing arrives, and nobody waits for it.
-            ingest_ready: tokio::sync::watch::channel(true).1,
+            arrives: watch::channel(Arrival::Open).1,
             hosts: Arc::new(http::AllowedHosts::new(address, &[])),
             access: Arc::new(http::Access::open()),
             stop: stop_http.clone(),

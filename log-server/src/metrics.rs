@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::search::files;
+use crate::store::Statistics;
 
 /// The upper ends of latency buckets, in seconds.
 const BUCKETS: [f64; 12] = [
@@ -89,7 +88,7 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text format.
-    pub(crate) async fn text(&self, data: &Path, ready: bool) -> String {
+    pub(crate) async fn text(&self, store: &Statistics, ready: bool) -> String {
         let queued = match &self.client {
             Some(client) => client.queue_state().await.ok().map(|state| state.len),
             None => None,
@@ -117,11 +116,11 @@ impl Metrics {
             &self.rejected,
         );
         text.head(
-            "ingest_seconds",
+            "ingest_duration_seconds",
             "histogram",
             "From a batch's arrival to its answer.",
         );
-        text.latency("ingest_seconds", "", &lock(&self.append));
+        text.latency("ingest_duration_seconds", "", &lock(&self.append));
         text.head("http_requests_total", "counter", "Requests that were answered.");
         for ((route, status), count) in &*lock(&self.requests) {
             text.line(
@@ -131,12 +130,16 @@ impl Metrics {
             );
         }
         text.head(
-            "http_seconds",
+            "http_request_duration_seconds",
             "histogram",
             "From a request to the beginning of its answer.",
         );
         for (route, latency) in &*lock(&self.answers) {
-            text.latency("http_seconds", &format!("route=\"{route}\""), latency);
+            text.latency(
+                "http_request_duration_seconds",
+                &format!("route=\"{route}\""),
+                latency,
+            );
         }
         text.gauge("ready", "Whether records can arrive.", u8::from(ready));
         if let Some(queued) = queued {
@@ -147,14 +150,8 @@ impl Metrics {
                 queued,
             );
         }
-        let (partitions, bytes) = files(data);
-        text.gauge("store_partitions", "Files with records.", partitions);
-        text.gauge("store_bytes", "Bytes of them.", bytes);
-        if let Some(bytes) = resident() {
-            text.0.push_str("# TYPE process_resident_memory_bytes gauge\n");
-            // Writing to a String does not fail.
-            let _ = writeln!(text.0, "process_resident_memory_bytes {bytes}");
-        }
+        text.store(store);
+        text.process();
         text.0
     }
 }
@@ -199,6 +196,67 @@ impl Text {
         self.line(name, "", value);
     }
 
+    fn store(&mut self, store: &Statistics) {
+        self.gauge("store_files", "Files with records.", store.partitions);
+        self.gauge("store_bytes", "Bytes of them.", store.bytes);
+        self.gauge("store_blocks", "Sealed blocks in them.", store.blocks);
+        self.head(
+            "store_records",
+            "gauge",
+            "Records, in blocks or waiting to be sealed.",
+        );
+        self.line("store_records", "state=\"sealed\"", store.sealed);
+        self.line("store_records", "state=\"unsealed\"", store.unsealed);
+        self.gauge(
+            "store_damaged_files",
+            "Files of which something cannot be read.",
+            store.damaged.len(),
+        );
+        self.head(
+            "store_deleted_files_total",
+            "counter",
+            "Files that were deleted because of their age or the room they took.",
+        );
+        self.line("store_deleted_files_total", "", store.deleted_partitions);
+        self.head(
+            "store_deleted_records_total",
+            "counter",
+            "Records that were deleted so, as far as they could be counted.",
+        );
+        self.line("store_deleted_records_total", "", store.deleted_records);
+    }
+
+    /// What every program tells of itself, under the names that dashboards know; where the system tells.
+    fn process(&mut self) {
+        self.head("build_info", "gauge", "The version, as a label.");
+        self.line(
+            "build_info",
+            concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
+            1,
+        );
+        let values = [
+            (
+                "process_resident_memory_bytes",
+                "gauge",
+                "Memory that the process has.",
+                resident(),
+            ),
+            (
+                "process_open_fds",
+                "gauge",
+                "Files that it has open.",
+                open_files(),
+            ),
+        ];
+        for (name, kind, help, value) in values {
+            let Some(value) = value else { continue };
+            let _ = writeln!(
+                self.0,
+                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
+            );
+        }
+    }
+
     fn latency(&mut self, name: &str, labels: &str, latency: &Latency) {
         let comma = if labels.is_empty() { "" } else { "," };
         let mut below = 0;
@@ -235,9 +293,52 @@ fn resident() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// Files that this process has open, where the system tells.
+fn open_files() -> Option<u64> {
+    Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn statistics() -> Statistics {
+        Statistics {
+            partitions: 2,
+            bytes: 4_096,
+            blocks: 3,
+            sealed: 100,
+            unsealed: 7,
+            deleted_partitions: 1,
+            deleted_records: 50,
+            damaged: Vec::new(),
+        }
+    }
+
+    /// What stands in the list for people: a name and its kind for each.
+    #[tokio::test]
+    async fn every_metric_is_described_where_people_look() {
+        let metrics = Metrics::new("logs", "redis://127.0.0.1:1");
+        metrics.answered("/", 200, Duration::ZERO);
+        let text = metrics.text(&statistics(), true).await;
+        let described = include_str!("../METRICS.md");
+        let mut told = 0;
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').unwrap();
+            let row = described
+                .lines()
+                .find(|row| row.starts_with(&format!("| `{name}`")));
+            assert!(
+                row.is_some_and(|row| row.contains(&format!("| {kind} |"))),
+                "{line}: {row:?}"
+            );
+            let counts = name.ends_with("_total");
+            assert_eq!(counts, kind == "counter", "{line}");
+            told += 1;
+        }
+        // And nothing that is not there; the queue's length needs a Redis.
+        assert_eq!(described.matches("\n| `").count(), told + 1);
+    }
 
     #[tokio::test]
     async fn what_happened_is_counted_and_every_line_is_well_formed() {
@@ -246,20 +347,22 @@ mod tests {
         metrics.appended(Some((3, 0, true)), Duration::from_secs(60));
         metrics.appended(None, Duration::ZERO);
         metrics.answered("/api/search", 200, Duration::from_millis(30));
-        let text = metrics.text(Path::new("/nowhere"), true).await;
+        let text = metrics.text(&statistics(), true).await;
         for line in [
             "log_server_ingest_batches_total 3",
             "log_server_ingest_duplicates_total 1",
             "log_server_ingest_refused_total 1",
             "log_server_ingest_records_total 3",
             "log_server_ingest_rejected_total 1",
-            "log_server_ingest_seconds_bucket{le=\"0.001\"} 1",
-            "log_server_ingest_seconds_bucket{le=\"10\"} 2",
-            "log_server_ingest_seconds_bucket{le=\"+Inf\"} 3",
-            "log_server_ingest_seconds_count 3",
+            "log_server_ingest_duration_seconds_bucket{le=\"0.001\"} 1",
+            "log_server_ingest_duration_seconds_bucket{le=\"10\"} 2",
+            "log_server_ingest_duration_seconds_bucket{le=\"+Inf\"} 3",
+            "log_server_ingest_duration_seconds_count 3",
             "log_server_http_requests_total{route=\"/api/search\",status=\"200\"} 1",
-            "log_server_http_seconds_bucket{route=\"/api/search\",le=\"0.05\"} 1",
-            "log_server_store_partitions 0",
+            "log_server_http_request_duration_seconds_bucket{route=\"/api/search\",le=\"0.05\"} 1",
+            "log_server_store_files 2",
+            "log_server_store_records{state=\"unsealed\"} 7",
+            "log_server_store_deleted_records_total 50",
         ] {
             assert!(
                 text.lines().any(|found| found == line),

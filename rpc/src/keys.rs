@@ -115,6 +115,11 @@ impl Keys {
         format!("{}:ctl", self.own)
     }
 
+    /// Text with the name of the service that serves the queue alone.
+    pub(crate) fn lease(&self) -> String {
+        format!("{}:lease", self.own)
+    }
+
     /// List of dead letters.
     pub(crate) fn dead(&self) -> String {
         format!("{}:dead", self.own)
@@ -151,6 +156,7 @@ mod tests {
             keys.workers(),
             keys.lost("w"),
             keys.control(),
+            keys.lease(),
             keys.dead(),
             keys.deaths(),
         ] {

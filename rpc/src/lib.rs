@@ -17,7 +17,7 @@
 //!
 //! Where to go next: [`Client`] calls, [`Server`] answers, [`Kw`], [`Args`] and [`RawArgs`] say how arguments
 //! travel, [`Fault`] is what a handler fails with and [`Error`] what a caller sees; [`Address`] says where Redis is and
-//! [`Inspector`] looks at a queue from outside, as the command `rpc` does. The [`guide`] has longer texts: for those who
+//! [`Inspector`] looks at a queue from outside, as the command `rpc` does; [`Lease`] is for services that serve alone. The [`guide`] has longer texts: for those who
 //! come [from Python](guide::from_asyncredisrpc), on [running it](guide::running), and [what crosses
 //! Redis](guide::wire). Inside, `envelope` is what crosses Redis, `keys` names every key, and `connection` is the only
 //! folder that knows the Redis client library.
@@ -69,6 +69,7 @@ mod connection;
 mod client;
 mod server;
 mod inspector;
+mod lease;
 
 pub use arguments::{Args, Arguments, Kw, RawArgs};
 pub use client::{Call, Client, ClientBuilder, QueueState};
@@ -76,6 +77,7 @@ pub use connection::Address;
 pub use error::Error;
 pub use fault::Fault;
 pub use inspector::{DeadLetter, Inspector, Overview, Retried, ServerState, Sweep, Swept};
+pub use lease::Lease;
 pub use params::RawParams;
 pub use server::{
     Always, Answer, Batching, ByName, ByValue, Context, Extract, Handler, IntoAnswer, MethodService, Needs,

@@ -26,4 +26,5 @@ mod repeats;
 mod lost_workers;
 mod deadly_requests;
 mod incarnations;
+mod leases;
 mod storms;

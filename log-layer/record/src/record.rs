@@ -60,4 +60,14 @@ impl LogRecord {
     pub fn level(&self) -> Level {
         self.callsite.level
     }
+
+    /// Bytes of the texts that it has of its own, about: message, fields and spans.
+    pub fn text_bytes(&self) -> usize {
+        let of = |fields: &Fields| {
+            let texts = fields.iter().map(|(name, value)| name.len() + value.text_bytes());
+            texts.sum::<usize>()
+        };
+        let spans = self.spans.iter().map(|span| span.name.len() + of(&span.fields));
+        self.message.len() + of(&self.fields) + spans.sum::<usize>()
+    }
 }

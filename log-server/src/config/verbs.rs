@@ -61,7 +61,8 @@ pub struct ExportOptions {
     /// Before
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// One JSON object a line, a table for a spreadsheet, or a SQLite file with the table logs
+    /// One JSON object a line, a table for a spreadsheet, or a SQLite file: with the table logs for any tool, and for
+    /// `log-server open`
     #[arg(long, value_parser = ["ndjson", "csv", "sqlite"], default_value = "ndjson")]
     pub format: String,
     /// The SQLite file, which must not be there yet
@@ -100,7 +101,7 @@ pub struct TailOptions {
 /// What to import.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server import /var/log/syslog --service syslog\n  log-server import old/*.log.gz --redis redis://127.0.0.1:6379\n  journalctl -o json | log-server import - --service journal\n\nLines are JSON objects (our export, or the shapes of common loggers) or plain text, of which time and level are\nguessed; lines that begin with white space belong to the one before. gzip and zstd are recognised. The same file\nimported twice is stored once, so an import that broke off is just run again. While a server runs on the data\ndirectory, send through its Redis."
+    after_help = "Examples:\n  log-server import /var/log/syslog --service syslog\n  log-server import old/*.log.gz --redis redis://127.0.0.1:6379\n  journalctl -o json | log-server import - --service journal\n\nLines are JSON objects (our export, or the shapes of common loggers) or plain text, of which time and level are guessed; lines that begin with white space belong to the one before. gzip and zstd are recognised. The same file imported twice is stored once, so an import that broke off is just run again. While a server runs on the data directory, send through its Redis."
 )]
 pub struct ImportOptions {
     /// Files; - is the input
@@ -123,7 +124,7 @@ pub struct ImportOptions {
 /// What to ask in SQL.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server sql \"select service, count(*) from logs where level >= 'warn' group by 1\"\n  log-server sql \"select time, message, fields->>'user_id' from logs where time >= '2026-09-21' limit 10\"\n\nThe table logs has the columns time (RFC 3339), level, service, instance, host, version, boot, target, file, line,\nmessage, fields, spans (both JSON), trace_id, span_id, thread, seq, id. Conditions on time and level are used to read\nless; times compare as moments (UTC if they name no zone), levels by severity. Nothing can be written. The newest records come first."
+    after_help = "Examples:\n  log-server sql \"select service, count(*) from logs where level >= 'warn' group by 1\"\n  log-server sql \"select time, message, fields->>'user_id' from logs where time >= '2026-09-21' limit 10\"\n\nThe table logs has the columns time (RFC 3339), level, service, instance, host, version, boot, target, file, line, message, fields, spans (both JSON), trace_id, span_id, thread, seq, id. Conditions on time and level are used to read less; times compare as moments (UTC if they name no zone), levels by severity. Nothing can be written. The newest records come first."
 )]
 pub struct SqlOptions {
     /// One SELECT statement
@@ -149,7 +150,7 @@ impl SqlOptions {
 /// Which file to open.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Example:\n  log-server open incident.db\n\nServes the search page for one file of a log-server's data directory (logs/*.db), from wherever it was copied.\nNothing is written to it. Ctrl-C ends it."
+    after_help = "Example:\n  log-server open incident.db\n\nServes the search page for one file, from wherever it is: one of a log-server's data directory (logs/*.db), what the page saved, or what `log-server export --format sqlite` wrote. Nothing is written to it. Ctrl-C ends it."
 )]
 pub struct OpenOptions {
     /// The file
@@ -162,7 +163,7 @@ pub struct OpenOptions {
 /// What to do with tokens.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  log-server token add grafana\n  log-server token list\n  log-server token remove grafana\n  curl -H \"Authorization: Bearer $TOKEN\" http://logs.example.org:7080/api/search\n\nAs soon as there is a token, every request needs one; a browser asks for a password, which is the token (the user\nname does not matter). A server that listens beyond loopback needs at least one. Changes hold at once."
+    after_help = "Examples:\n  log-server token add grafana\n  log-server token list\n  log-server token remove grafana\n  curl -H \"Authorization: Bearer $TOKEN\" http://logs.example.org:7080/api/search\n\nAs soon as there is a token, every request needs one; a browser asks for a password, which is the token (the user name does not matter). A server that listens beyond loopback needs at least one. Changes hold at once."
 )]
 pub struct TokenOptions {
     /// What to do

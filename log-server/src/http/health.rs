@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::AppState;
+use crate::ingest::Arrival;
 
 pub(super) async fn livez() -> &'static str {
     "ok\n"
@@ -22,15 +23,22 @@ pub(super) async fn readyz(State(state): State<AppState>) -> Response {
         )
             .into_response();
     }
-    if !*state.ingest_ready.borrow() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not connected to Redis\n").into_response();
-    }
-    "ok\n".into_response()
+    let why = match *state.arrives.borrow() {
+        Arrival::Open => return "ok\n".into_response(),
+        Arrival::Away => "not connected to Redis\n",
+        Arrival::StandsBy => "another log-server has the queue; this one stands by\n",
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
 pub(super) async fn metrics(State(state): State<AppState>) -> Response {
-    let ready = *state.ingest_ready.borrow();
-    let text = state.metrics.text(&state.data, ready).await;
+    let ready = *state.arrives.borrow() == Arrival::Open;
+    let store = state.store.clone();
+    // It looks at the files.
+    let Ok(statistics) = tokio::task::spawn_blocking(move || store.statistics()).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let text = state.metrics.text(&statistics, ready).await;
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

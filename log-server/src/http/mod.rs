@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use crate::ingest::Arrival;
 use crate::metrics::Metrics;
 use crate::saved::Saved;
 use crate::search::Searcher;
@@ -57,7 +58,7 @@ pub(crate) struct AppState {
     /// Counts what happens.
     pub(crate) metrics: Arc<Metrics>,
     /// Whether records can arrive.
-    pub(crate) ingest_ready: watch::Receiver<bool>,
+    pub(crate) arrives: watch::Receiver<Arrival>,
     /// Who may be named in a request's `Host`.
     pub(crate) hosts: Arc<AllowedHosts>,
     /// Who may read.

@@ -1,7 +1,7 @@
 //! One line of a log to one record in the short form that `append` takes.
 //!
 //! JSON lines: our own export as it is, and the shapes of common loggers with time, level, message and names found by
-//! their usual keys; every other key becomes a field. Other lines: the time at the beginning and the first word that is
+//! their usual keys; every other key becomes a field. Other lines: the time at or near the beginning and the first word that is
 //! a level are found, and the whole line stays the message. Nothing is invented: what is not found is left out.
 
 use log_record::Level;
@@ -42,7 +42,7 @@ pub(super) fn parse(line: &str) -> Parsed {
         return from_object(object);
     }
     let mut record = json!({ "message": line });
-    if let Some(time) = time(line) {
+    if let Some(time) = time(line).or_else(|| time_within(line)) {
         record["ts"] = time.into();
     }
     if let Some(level) = level(line) {
@@ -156,6 +156,17 @@ fn time(line: &str) -> Option<String> {
     syslog(head)
 }
 
+/// The time after a syslog priority, `<34>1 `, in the brackets of a web server's log, or behind its key: `ts=`.
+fn time_within(line: &str) -> Option<String> {
+    const MARKS: [&str; 5] = [" [", "ts=", "time=", "timestamp=", "t="];
+    let head = &line[..line.floor_char_boundary(HEAD)];
+    let priority = head.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    if let Some((_, rest)) = priority {
+        return time(rest.strip_prefix("1 ").unwrap_or(rest));
+    }
+    MARKS.iter().find_map(|mark| time(head.split_once(mark)?.1))
+}
+
 /// `2026-09-21T14:13:20.5Z`, with a space for the T, a comma for the point, or without a zone.
 fn rfc3339(head: &str) -> Option<String> {
     let (date, clock) = (head.get(..10)?, head.get(11..19)?);
@@ -260,6 +271,21 @@ mod tests {
                 Some("info"),
             ),
             ("2026/09/21 14:13:20 x", "2026-09-21T14:13:20Z", None),
+            (
+                "<34>1 2003-10-11T22:14:15.003Z host su - x",
+                "2003-10-11T22:14:15.003000000Z",
+                None,
+            ),
+            (
+                "127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 2326",
+                "2000-10-10T20:55:36Z",
+                None,
+            ),
+            (
+                "level=warn ts=2026-09-21T14:13:20Z msg=\"at=5\"",
+                "2026-09-21T14:13:20.000000000Z",
+                Some("warn"),
+            ),
             (
                 "081109 203615 148 INFO dfs.x",
                 "2008-11-09T20:36:15Z",

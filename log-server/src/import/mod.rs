@@ -160,7 +160,7 @@ async fn append(sink: Sink, sealed: Sealed) -> anyhow::Result<(usize, usize, usi
             let text = sealed.text.into_boxed_str();
             let rejected = batch.rejected.len();
             let stored = sealed.records - rejected;
-            match store.append(Incoming { batch, text, arrived }).await {
+            match store.append(Incoming::new(batch, text, arrived)).await {
                 Ok(Appended::Stored) => Ok((stored, 0, rejected)),
                 Ok(Appended::Duplicate) => Ok((0, stored, rejected)),
                 Err(error) => Err(changed(error)),

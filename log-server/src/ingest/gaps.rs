@@ -1,8 +1,9 @@
 //! Which sequence numbers of a sender's run have not arrived although later ones have.
 //!
 //! Senders number what they accept without holes, so a hole that stays is a loss. Batches may overtake each other: a
-//! hole is told of only after a while, and what fills it later closes it. Pure: it is told the time. Memory is bounded;
-//! runs that were quiet the longest are forgotten first. It begins anew with every start of the server.
+//! hole is told of only after a while, and what fills it later closes it. Pure: it is told the time, and what the store
+//! knows of a run that it does not know ([`Past`]), so that it goes on where an earlier run of the server ended. Memory
+//! is bounded; runs that were quiet the longest are forgotten first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log_record::Source;
+
+use crate::store::Received;
 
 /// How long a batch may be overtaken before the hole it leaves is told of: longer than a sender waits between two tries.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
@@ -41,6 +44,17 @@ struct Hole {
     told: bool,
 }
 
+/// What is stored of a run.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// The numbers that have arrived.
+    pub(super) received: Received,
+    /// Those that were told missing.
+    pub(super) told: Received,
+    /// Those of them that were told to have come after all.
+    pub(super) closed: Received,
+}
+
 /// Something to tell of.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Gap {
@@ -51,6 +65,48 @@ pub(super) struct Gap {
 }
 
 impl Gaps {
+    /// Whether the run is watched already.
+    pub(super) fn knows(&self, boot: &str) -> bool {
+        self.runs.contains_key(boot)
+    }
+
+    /// Goes on with a run where what is stored of it ends; returns the holes told of that were filled and not told
+    /// closed, because the server died in between.
+    pub(super) fn resume(&mut self, source: &Arc<Source>, past: &Past, now: Instant) -> Vec<Gap> {
+        let Some(boot) = source.boot.as_ref().filter(|boot| !self.knows(boot)) else {
+            return Vec::new();
+        };
+        let next = match past.received.highest() {
+            Some(highest) => highest.saturating_add(1),
+            // It has too many holes to be watched.
+            None if past.received.is_beyond() => u64::MAX,
+            None => return Vec::new(),
+        };
+        let holes = past.received.holes().into_iter().map(|hole| {
+            let (first, last) = hole.into_inner();
+            let told = past.told.is_beyond() || past.told.missing(first..=last).is_empty();
+            let since = now;
+            (first, Hole { last, since, told })
+        });
+        let run = Run {
+            source: source.clone(),
+            next,
+            seen: now,
+            holes: holes.take(HOLES).collect(),
+        };
+        self.make_room();
+        self.runs.insert(boot.clone(), run);
+        let filled = past.told.ranges().flat_map(|told| past.received.arrived(told));
+        filled
+            .flat_map(|filled| past.closed.missing(filled))
+            .map(|numbers| Gap {
+                source: source.clone(),
+                numbers,
+                closed: true,
+            })
+            .collect()
+    }
+
     /// Takes note of numbers that have arrived; returns the holes told of that they fill.
     pub(super) fn arrived(
         &mut self,
@@ -114,11 +170,27 @@ impl Gaps {
         overdue
     }
 
+    /// The gap could not be told of after all.
+    pub(super) fn untold(&mut self, gap: &Gap) {
+        let run = gap.source.boot.as_ref().and_then(|boot| self.runs.get_mut(boot));
+        let Some(run) = run else { return };
+        for (_, hole) in run.holes.range_mut(gap.numbers.clone()) {
+            hole.told = false;
+        }
+    }
+
+    /// Forgets a run; what is stored of it is asked for again.
+    pub(super) fn forget(&mut self, boot: &str) {
+        self.runs.remove(boot);
+    }
+
     fn make_room(&mut self) {
         if self.runs.len() < RUNS {
             return;
         }
-        let quietest = self.runs.iter().min_by_key(|(_, run)| run.seen);
+        // One with a hole to tell of stays: it may never send again.
+        let waits = |run: &Run| run.holes.values().any(|hole| !hole.told);
+        let quietest = self.runs.iter().min_by_key(|(_, run)| (waits(run), run.seen));
         if let Some(boot) = quietest.map(|(boot, _)| boot.clone()) {
             self.runs.remove(&boot);
         }
@@ -222,6 +294,52 @@ mod tests {
             let expected: Vec<bool> = seen.iter().map(|seen| !seen).collect();
             assert_eq!(missing, expected);
         }
+    }
+
+    fn received(numbers: &[RangeInclusive<u64>]) -> Received {
+        let mut received = Received::default();
+        numbers
+            .iter()
+            .for_each(|numbers| received.insert(numbers.clone()));
+        received
+    }
+
+    #[test]
+    fn a_run_goes_on_where_what_is_stored_of_it_ends() {
+        let (mut gaps, start, source) = (Gaps::default(), Instant::now(), source("b"));
+        let gap = |numbers, closed| Gap {
+            source: source.clone(),
+            numbers,
+            closed,
+        };
+        // Told of 10 to 29, and died before it was told that 12 and 13 are there; 40 to 49 was not told yet.
+        let past = Past {
+            received: received(&[1..=9, 12..=13, 30..=39, 50..=59]),
+            told: received(&[10..=29]),
+            closed: received(&[]),
+        };
+        assert_eq!(gaps.resume(&source, &past, start), [gap(12..=13, true)]);
+        assert_eq!(gaps.resume(&source, &past, start), []);
+        assert_eq!(gaps.overdue(start + GRACE / 2), []);
+        assert_eq!(gaps.overdue(start + GRACE), [gap(40..=49, false)]);
+        assert_eq!(
+            gaps.arrived(&source, 14..=41, start),
+            [gap(14..=29, true), gap(40..=41, true)]
+        );
+        assert_eq!(gaps.arrived(&source, 70..=71, start), []);
+        assert_eq!(gaps.overdue(start + GRACE), [gap(60..=69, false)]);
+        gaps.untold(&gap(60..=69, false));
+        assert_eq!(gaps.overdue(start + GRACE), [gap(60..=69, false)]);
+    }
+
+    #[test]
+    fn of_a_run_with_too_many_holes_nothing_is_told() {
+        let (mut gaps, start, source) = (Gaps::default(), Instant::now(), source("b"));
+        let mut past = Past::default();
+        (0..5_000).for_each(|number| past.received.insert(number * 2..=number * 2));
+        assert_eq!(gaps.resume(&source, &past, start), []);
+        assert_eq!(gaps.arrived(&source, 20_000..=20_001, start), []);
+        assert_eq!(gaps.overdue(start + GRACE), []);
     }
 
     #[test]

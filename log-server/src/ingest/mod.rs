@@ -3,10 +3,13 @@
 //! Rule: `append` is answered only after [`Store::append`] returned, so whoever has the answer knows that the records
 //! are on disk. A batch that cannot be used is answered with what is wrong; it never stops the next one.
 //!
-//! Reading order: this file, then `losses` (what was lost becomes records) and `gaps` (what never arrived).
+//! Reading order: this file, then `turn` (when it serves), `losses` (what was lost becomes records), `notice` (those records) and `gaps` (what
+//! never arrived).
 
-mod gaps;
+mod turn;
 mod losses;
+mod notice;
+mod gaps;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use crate::store::{Appended, Incoming, Store, StoreError};
 
 pub(crate) use losses::Losses;
 use losses::Note;
+pub(crate) use turn::{Arrival, name, serve, shown};
 
 /// The answer to `append`.
 #[derive(Debug, Serialize)]
@@ -74,11 +78,10 @@ async fn append(store: Store, losses: Losses, params: RawParams) -> Result<Store
     let text = batch(params)?;
     let arrived = Timestamp::now();
     let batch = Batch::parse(&text, arrived).map_err(refused)?;
-    let (records, rejected, note) = (batch.records.len(), batch.rejected.clone(), Note::of(&batch));
-    let appended = store
-        .append(Incoming { batch, text, arrived })
-        .await
-        .map_err(not_stored)?;
+    let (records, rejected) = (batch.records.len(), batch.rejected.clone());
+    let incoming = Incoming::new(batch, text, arrived);
+    let note = Note::of(&incoming);
+    let appended = store.append(incoming).await.map_err(not_stored)?;
     losses.take_note(&note).await.map_err(not_stored)?;
     Ok(Stored {
         stored: records,

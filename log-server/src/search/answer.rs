@@ -242,7 +242,18 @@ pub(super) fn why(partial: Partial) -> &'static str {
 }
 
 impl ShownError {
-    pub(super) fn new(error: &ParseError, query: &str) -> ShownError {
+    /// What stands before the place in the query `q`.
+    pub fn before<'q>(&self, q: &'q str) -> &'q str {
+        let mut units = 0;
+        let place = q.char_indices().find(|(_, c)| {
+            let is_there = units >= self.at.start;
+            units += c.len_utf16();
+            is_there
+        });
+        place.map_or(q, |(at, _)| &q[..at])
+    }
+
+    pub(crate) fn new(error: &ParseError, query: &str) -> ShownError {
         let at = error.utf16(query);
         ShownError {
             error: error.what.clone(),

@@ -2,12 +2,12 @@
 
 use log_record::value::AsObject;
 
-use super::answer::record_json;
+use super::answer::{record_json, why};
 use super::params::ExportParams;
 use super::pipeline::{self, Made, ShownTable, columns_of};
 use super::{SearchError, Searcher};
 use crate::query::{Column, Query};
-use crate::store::{Cursor, Direction, Search, StoredRecord, TimeRange};
+use crate::store::{Cursor, Direction, Partial, Search, StoredRecord, TimeRange};
 
 /// Records in a piece.
 const PIECE: usize = 1_000;
@@ -32,6 +32,7 @@ pub struct Export {
     range: TimeRange,
     format: ExportFormat,
     step: Step,
+    partial: Option<&'static str>,
 }
 
 enum Step {
@@ -48,7 +49,7 @@ impl Searcher {
     /// # Errors
     /// When a parameter cannot be understood.
     pub fn export(&self, params: &ExportParams) -> Result<Export, SearchError> {
-        let (asked, range, format) = (params.asked()?, params.range()?, params.format()?);
+        let (asked, range, format) = (params.which.asked()?, params.which.range()?, params.format()?);
         let query = asked.query;
         let columns = pipeline::only_columns(&query.pipeline);
         let is_stream = query.pipeline.is_empty() || columns.is_some();
@@ -59,6 +60,7 @@ impl Searcher {
             range,
             format,
             step: if is_stream { Step::Head } else { Step::Whole },
+            partial: None,
         })
     }
 }
@@ -67,6 +69,11 @@ impl Export {
     /// The format it has.
     pub fn format(&self) -> ExportFormat {
         self.format
+    }
+
+    /// Why what was given so far may lack something that was stored and cannot be read any more.
+    pub fn partial(&self) -> Option<&'static str> {
+        self.partial
     }
 
     /// The next piece of the file; `None` at its end.
@@ -100,6 +107,11 @@ impl Export {
         });
         let page = page.await?;
         self.step = page.next.map_or(Step::Done, |next| Step::After(Some(next)));
+        match page.partial {
+            Some(Partial::Damaged) => self.partial = Some(why(Partial::Damaged)),
+            // The next piece goes on where this one ended.
+            Some(Partial::Deadline | Partial::Cancelled) | None => {}
+        }
         Ok(Some(match &self.columns {
             Some(columns) => table(&columns_of(columns, &page.records), self.format, false),
             None => records(page.records.iter(), self.format, false),

@@ -55,7 +55,7 @@ impl Searcher {
     /// # Errors
     /// As for a search.
     pub async fn fields(&self, params: &FieldsParams) -> Result<FieldsAnswer, SearchError> {
-        let (asked, range) = (params.asked()?, params.range()?);
+        let (asked, range) = (params.which.asked()?, params.which.range()?);
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {
@@ -82,7 +82,7 @@ impl Searcher {
     /// # Errors
     /// As for a search, and when no field is named.
     pub async fn values(&self, params: &ValuesParams) -> Result<ValuesAnswer, SearchError> {
-        let (asked, range, limit) = (params.asked()?, params.range()?, params.limit()?);
+        let (asked, range, limit) = (params.which.asked()?, params.which.range()?, params.limit()?);
         let named = params.field()?.to_owned();
         let started = Instant::now();
         let store = self.store.clone();

@@ -112,7 +112,7 @@ impl Searcher {
     /// # Errors
     /// As for a search.
     pub async fn issues(&self, params: &IssuesParams) -> Result<IssuesAnswer, SearchError> {
-        let (mut asked, range, limit) = (params.asked()?, params.range()?, params.limit()?);
+        let (mut asked, range, limit) = (params.which.asked()?, params.which.range()?, params.limit()?);
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {

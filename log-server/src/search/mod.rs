@@ -13,9 +13,12 @@ mod fingerprint;
 mod issues;
 mod stats;
 mod export;
+mod file;
 mod watch;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod equivalence;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +35,7 @@ pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
 pub(crate) use export::in_format;
 pub use export::{Export, ExportFormat};
 pub use fields::{FieldsAnswer, ValuesAnswer};
+pub use file::{ExportedFile, forget_exports};
 pub use issues::IssuesAnswer;
 pub use params::{
     ContextParams, ExportParams, FieldsParams, HistogramParams, IssuesParams, SearchParams, StatsParams,
@@ -39,7 +43,6 @@ pub use params::{
 };
 pub use pipeline::{Cell, ColumnHead, Kind, ShownTable};
 pub use stats::StatsAnswer;
-pub(crate) use stats::files;
 pub use watch::{Fired, Rule, Watched};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.
@@ -58,6 +61,8 @@ pub struct Searcher {
     /// From when on a query is told of as slow.
     slow: Duration,
     turns: Arc<Semaphore>,
+    /// Files are written one at a time.
+    files: Arc<Semaphore>,
 }
 
 /// Why a question has no answer.
@@ -95,6 +100,7 @@ impl Searcher {
             store,
             slow: SLOW,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            files: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -135,7 +141,7 @@ impl Searcher {
     /// # Errors
     /// [`SearchError`].
     pub async fn histogram(&self, params: &HistogramParams) -> Result<HistogramAnswer, SearchError> {
-        let (asked, range, buckets) = (params.asked()?, params.range()?, params.buckets()?);
+        let (asked, range, buckets) = (params.which.asked()?, params.which.range()?, params.buckets()?);
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {

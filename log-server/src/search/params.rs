@@ -40,58 +40,53 @@ pub struct SearchParams {
     kind: Option<Text>,
 }
 
-/// Parameters of a histogram.
+/// Which records a question is about. The parameters of a search have the same: remote callers give those in order.
 #[derive(Debug, Default, Deserialize)]
-pub struct HistogramParams {
+pub(super) struct Which {
     q: Option<Text>,
     from: Option<Text>,
     to: Option<Text>,
-    buckets: Option<Text>,
     #[serde(rename = "as")]
     kind: Option<Text>,
+}
+
+/// Parameters of a histogram.
+#[derive(Debug, Default, Deserialize)]
+pub struct HistogramParams {
+    #[serde(flatten)]
+    pub(super) which: Which,
+    buckets: Option<Text>,
 }
 
 /// Parameters of a list of fields.
 #[derive(Debug, Default, Deserialize)]
 pub struct FieldsParams {
-    q: Option<Text>,
-    from: Option<Text>,
-    to: Option<Text>,
-    #[serde(rename = "as")]
-    kind: Option<Text>,
+    #[serde(flatten)]
+    pub(super) which: Which,
 }
 
 /// Parameters of a list of values.
 #[derive(Debug, Default, Deserialize)]
 pub struct ValuesParams {
     field: Option<Text>,
-    q: Option<Text>,
-    from: Option<Text>,
-    to: Option<Text>,
+    #[serde(flatten)]
+    pub(super) which: Which,
     limit: Option<Text>,
-    #[serde(rename = "as")]
-    kind: Option<Text>,
 }
 
 /// Parameters of a list of issues.
 #[derive(Debug, Default, Deserialize)]
 pub struct IssuesParams {
-    q: Option<Text>,
-    from: Option<Text>,
-    to: Option<Text>,
+    #[serde(flatten)]
+    pub(super) which: Which,
     limit: Option<Text>,
-    #[serde(rename = "as")]
-    kind: Option<Text>,
 }
 
 /// Parameters of statistics.
 #[derive(Debug, Default, Deserialize)]
 pub struct StatsParams {
-    q: Option<Text>,
-    from: Option<Text>,
-    to: Option<Text>,
-    #[serde(rename = "as")]
-    kind: Option<Text>,
+    #[serde(flatten)]
+    pub(super) which: Which,
 }
 
 /// Parameters of a record's surroundings.
@@ -105,12 +100,9 @@ pub struct ContextParams {
 /// Parameters of an export.
 #[derive(Debug, Default, Deserialize)]
 pub struct ExportParams {
-    q: Option<Text>,
-    from: Option<Text>,
-    to: Option<Text>,
+    #[serde(flatten)]
+    pub(super) which: Which,
     format: Option<Text>,
-    #[serde(rename = "as")]
-    kind: Option<Text>,
 }
 
 /// Parameters of a live tail.
@@ -152,27 +144,19 @@ impl SearchParams {
     }
 }
 
-impl HistogramParams {
+impl Which {
     pub(super) fn asked(&self) -> Result<Asked, SearchError> {
         asked(text(&self.q).unwrap_or_default(), text(&self.kind))
     }
 
     pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
         range(text(&self.from), text(&self.to))
-    }
-
-    pub(super) fn buckets(&self) -> Result<usize, SearchError> {
-        count("buckets", text(&self.buckets), BUCKETS, BUCKETS_MOST)
     }
 }
 
-impl FieldsParams {
-    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
-        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
-    }
-
-    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
-        range(text(&self.from), text(&self.to))
+impl HistogramParams {
+    pub(super) fn buckets(&self) -> Result<usize, SearchError> {
+        count("buckets", text(&self.buckets), BUCKETS, BUCKETS_MOST)
     }
 }
 
@@ -185,41 +169,22 @@ impl ValuesParams {
         text(&self.field).ok_or_else(missing)
     }
 
-    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
-        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
-    }
-
-    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
-        range(text(&self.from), text(&self.to))
-    }
-
     pub(super) fn limit(&self) -> Result<usize, SearchError> {
         count("limit", text(&self.limit), VALUES, VALUES_MOST)
     }
 }
 
 impl IssuesParams {
-    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
-        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
-    }
-
-    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
-        range(text(&self.from), text(&self.to))
-    }
-
     pub(super) fn limit(&self) -> Result<usize, SearchError> {
         count("limit", text(&self.limit), LIMIT, VALUES_MOST)
     }
 }
 
 impl StatsParams {
-    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
-        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
-    }
-
     /// By default the last hour: statistics are for now.
     pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
-        range(text(&self.from).or(Some("-1h")), text(&self.to).or(Some("now")))
+        let Which { from, to, .. } = &self.which;
+        range(text(from).or(Some("-1h")), text(to).or(Some("now")))
     }
 }
 
@@ -263,38 +228,35 @@ impl ExportParams {
     /// Everything that matches `q`.
     pub fn new(q: String, from: Option<String>, to: Option<String>, format: String) -> ExportParams {
         let (q, format) = (Some(Text(q)), Some(Text(format)));
-        ExportParams {
+        let which = Which {
             q,
             from: from.map(Text),
             to: to.map(Text),
-            format,
             kind: None,
-        }
+        };
+        ExportParams { which, format }
     }
 }
 
 impl ExportParams {
-    pub(super) fn asked(&self) -> Result<Asked, SearchError> {
-        asked(text(&self.q).unwrap_or_default(), text(&self.kind))
-    }
-
-    pub(super) fn range(&self) -> Result<TimeRange, SearchError> {
-        range(text(&self.from), text(&self.to))
-    }
-
     /// Which records an export is of; a pipeline makes none of its own.
     ///
     /// # Errors
     /// [`SearchError`] as for a search, and when there is a pipeline.
     pub fn records(&self) -> Result<(Filter, TimeRange), SearchError> {
-        let query = self.asked()?.query;
+        let query = self.which.asked()?.query;
         if !query.pipeline.is_empty() {
             return Err(SearchError::BadParameter {
-                name: "query",
+                name: "q",
                 why: "this format has records only; leave out what comes behind |".into(),
             });
         }
-        Ok((query.filter, self.range()?))
+        Ok((query.filter, self.which.range()?))
+    }
+
+    /// Whether a SQLite file is wanted, which no [`ExportFormat`] is.
+    pub fn is_sqlite(&self) -> bool {
+        text(&self.format) == Some("sqlite")
     }
 
     pub(super) fn format(&self) -> Result<ExportFormat, SearchError> {
@@ -303,7 +265,7 @@ impl ExportParams {
             Some("csv") => Ok(ExportFormat::Csv),
             Some(other) => Err(SearchError::BadParameter {
                 name: "format",
-                why: format!("expected ndjson or csv, found {other:?}"),
+                why: format!("expected ndjson, csv or sqlite, found {other:?}"),
             }),
         }
     }

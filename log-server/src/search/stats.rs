@@ -1,17 +1,18 @@
 //! Who sends how much: per service and call-site, with what was lost, and how much is stored.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log_record::{Fields, Flag, Level, LogRecord, Timestamp, Value};
+use log_record::{Flag, Level, LogRecord, Timestamp, Value};
 
 use super::answer::{Account, why};
 use super::params::StatsParams;
 use super::{SearchError, Searcher};
 use crate::query::{Filter, Number};
-use crate::store::{Budget, Direction, Histogram, Parts, Scan, Search, Store, StoreError, TimeRange};
+use crate::store::{
+    Budget, Direction, Histogram, Parts, Scan, Search, Statistics, Store, StoreError, TimeRange,
+};
 
 /// Services and call-sites that are told apart.
 const SERVICES: usize = 1_000;
@@ -77,14 +78,14 @@ struct Service {
 type Place = (Arc<str>, Option<Arc<str>>, Option<u32>);
 
 impl Searcher {
-    /// Statistics of the records that match, by default of the last hour, and of the store in `data`.
+    /// Statistics of the records that match, by default of the last hour, and of the store.
     ///
     /// # Errors
     /// As for a search.
-    pub async fn stats(&self, params: &StatsParams, data: &Path) -> Result<StatsAnswer, SearchError> {
-        let (asked, range) = (params.asked()?, params.range()?);
+    pub async fn stats(&self, params: &StatsParams) -> Result<StatsAnswer, SearchError> {
+        let (asked, range) = (params.which.asked()?, params.range()?);
         let started = Instant::now();
-        let (store, data) = (self.store.clone(), data.to_owned());
+        let store = self.store.clone();
         let answer = self.run(move |budget| {
             let (mut services, mut places) = (HashMap::<Arc<str>, Service>::new(), 0);
             let filter = &asked.query.filter;
@@ -119,7 +120,7 @@ impl Searcher {
                 to: range.to.to_string(),
                 lost: shown.iter().map(|service| service.lost).sum(),
                 services: shown,
-                store: stored(&store, &data, oldest_seen, budget)?,
+                store: stored(&store, oldest_seen, budget)?,
                 account: Account::new(asked, done.scanned, done.partial.map(why), started.elapsed()),
             })
         });
@@ -133,7 +134,7 @@ impl Service {
             self.lost += lost(record);
             return;
         }
-        let bytes = bytes(record);
+        let bytes = record.text_bytes() as u64;
         self.records += 1;
         self.bytes += bytes;
         self.errors += u64::from(record.level() == Level::Error);
@@ -198,15 +199,6 @@ fn lost(record: &LogRecord) -> i128 {
     }
 }
 
-fn bytes(record: &LogRecord) -> u64 {
-    let of = |fields: &Fields| {
-        let texts = fields.iter().map(|(name, value)| name.len() + value.text_bytes());
-        texts.sum::<usize>()
-    };
-    let spans = record.spans.iter().map(|span| span.name.len() + of(&span.fields));
-    (record.message.len() + of(&record.fields) + spans.sum::<usize>()) as u64
-}
-
 /// The minutes of the range in which there were records at all; at least a second.
 fn minutes(range: TimeRange, oldest: Option<Timestamp>) -> f64 {
     let from = range.from.max(oldest.unwrap_or(range.from));
@@ -214,19 +206,16 @@ fn minutes(range: TimeRange, oldest: Option<Timestamp>) -> f64 {
     to.since(from).max(Duration::from_secs(1)).as_secs_f64() / 60.0
 }
 
-fn stored(
-    store: &Store,
-    data: &Path,
-    oldest: Option<Timestamp>,
-    budget: &Budget,
-) -> Result<Stored, StoreError> {
+fn stored(store: &Store, oldest: Option<Timestamp>, budget: &Budget) -> Result<Stored, StoreError> {
     let all = store.histogram(&Histogram {
         filter: &Filter::All,
         range: TimeRange::ALL,
         buckets: 1,
         budget,
     })?;
-    let (partitions, bytes) = files(data);
+    let Statistics {
+        partitions, bytes, ..
+    } = store.statistics();
     Ok(Stored {
         records: all.total,
         bytes,
@@ -247,21 +236,4 @@ fn store_edge(store: &Store, direction: Direction, budget: &Budget) -> Result<Op
         budget,
     })?;
     Ok(page.records.first().map(|record| record.record.time))
-}
-
-/// How many databases the store has, and how much room they take with their logs.
-pub(crate) fn files(data: &Path) -> (usize, u64) {
-    let entries = std::fs::read_dir(data.join("logs"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries.fold((0, 0), |(count, bytes), entry| {
-        let is_database = entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "db");
-        // A file that is gone by now takes no room.
-        let size = entry.metadata().map_or(0, |metadata| metadata.len());
-        (count + usize::from(is_database), bytes + size)
-    })
 }

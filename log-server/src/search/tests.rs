@@ -10,8 +10,10 @@ use crate::store::{Incoming, Store};
 async fn append(store: &Store, batch: Value) {
     let (text, arrived) = (batch.to_string(), Timestamp::now());
     let batch = Batch::parse(&text, arrived).unwrap();
-    let text = text.into();
-    store.append(Incoming { batch, text, arrived }).await.unwrap();
+    store
+        .append(Incoming::new(batch, text.into(), arrived))
+        .await
+        .unwrap();
 }
 
 fn at(second: i64) -> i64 {
@@ -121,7 +123,7 @@ async fn statistics_say_who_sends_how_much_and_what_is_lost() {
     let searcher = Searcher::new(store(&data).await);
     let params = json!({"from": at(0), "to": at(60)});
     let params: StatsParams = serde_json::from_value(params).unwrap();
-    let answer = searcher.stats(&params, data.path()).await.unwrap();
+    let answer = searcher.stats(&params).await.unwrap();
     let answer = serde_json::to_value(answer).unwrap();
     let shop = &answer["services"][0];
     assert_eq!(

@@ -80,7 +80,7 @@ impl Directory {
     /// Nothing but this partition, for reading.
     pub(super) fn of_file(file: &Path) -> Directory {
         Directory {
-            logs: file.parent().unwrap_or(Path::new(".")).to_owned(),
+            logs: folder(file).to_owned(),
             only: Some(file.to_owned()),
             lock: Mutex::new(None),
         }
@@ -189,7 +189,13 @@ pub(super) fn identity(path: &Path) -> io::Result<Identity> {
 
 /// Makes the names in the directory of `path` survive a power cut.
 pub(super) fn sync_names(path: &Path) -> io::Result<()> {
-    File::open(path.parent().expect("a partition lies in a directory"))?.sync_all()
+    File::open(folder(path))?.sync_all()
+}
+
+/// Where a file lies; of a bare name, here.
+fn folder(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// When a partition was begun, by its name.
@@ -248,6 +254,13 @@ mod tests {
         let next = directory.next(Some(future));
         assert_eq!(next.file_name().unwrap(), "2099-01-01T00-00-00.001Z.db");
         assert_eq!(begun(Path::new("incident.db")), None);
+    }
+
+    #[test]
+    fn a_bare_name_lies_here() {
+        assert_eq!(folder(Path::new("incident.db")), Path::new("."));
+        assert_eq!(folder(Path::new("/incident.db")), Path::new("/"));
+        assert!(Directory::of_file(Path::new("incident.db")).logs().exists());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::partition::low_half;
+use super::received::Received;
 
 /// How long a sender that was not heard of is remembered. Senders give up resending long before.
 pub(super) const WINDOW: Duration = Duration::from_secs(7 * 86_400);
@@ -26,13 +27,19 @@ const EXCEPTIONS: usize = 1_000;
 
 const BOOT: &str = "SELECT contiguous, above FROM boots WHERE boot = ?1";
 const UNSEALED: &str = "SELECT no FROM batches WHERE boot = ?1";
-const STORE_BOOT: &str = "INSERT INTO boots (boot, contiguous, above, seen) VALUES (?1, ?2, ?3, ?4)
+const RECEIVED: &str = "SELECT received FROM boots WHERE boot = ?1";
+const RECEIVED_UNSEALED: &str = "SELECT first_seq, last_seq FROM batches WHERE boot = ?1";
+const UNSETTLED: &str = "SELECT boot, seen FROM boots WHERE length(received) > 16
+    UNION SELECT boot, max(arrived) FROM batches WHERE first_seq IS NOT NULL AND boot IS NOT NULL GROUP BY boot
+    ORDER BY 2 DESC LIMIT ?1";
+const STORE_BOOT: &str =
+    "INSERT INTO boots (boot, contiguous, above, seen, received) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (boot) DO UPDATE SET contiguous = excluded.contiguous, above = excluded.above,
-        seen = max(seen, excluded.seen) RETURNING id";
-const TO_SEAL: &str = "SELECT boot, no, hash, arrived FROM batches
+        seen = max(seen, excluded.seen), received = excluded.received RETURNING id";
+const TO_SEAL: &str = "SELECT boot, no, hash, arrived, first_seq, last_seq FROM batches
     WHERE id > ?1 AND id <= ?2 AND boot IS NOT NULL ORDER BY boot, no";
 const STORE_SENT: &str = "INSERT INTO sent (boot, first, last, hashes) VALUES (?1, ?2, ?3, ?4)";
-const SEALED_BOOTS: &str = "SELECT boot, contiguous, above, seen FROM boots WHERE seen >= ?1
+const SEALED_BOOTS: &str = "SELECT boot, contiguous, above, seen, received FROM boots WHERE seen >= ?1
     ORDER BY seen DESC LIMIT ?2";
 const UNSEALED_BOOTS: &str = "SELECT boot, max(arrived) FROM batches WHERE boot IS NOT NULL GROUP BY boot";
 
@@ -101,6 +108,7 @@ pub(super) fn seal(writer: &Connection, after: i64, through: i64) -> rusqlite::R
             sender.take().map_or(Ok(()), |sender| sender.store(writer))?;
             sender = Some(Sender {
                 numbers: Numbers::sealed(writer, boot)?,
+                received: received_sealed(writer, boot)?,
                 boot: boot.to_owned(),
                 runs: Vec::new(),
                 seen: i64::MIN,
@@ -110,6 +118,7 @@ pub(super) fn seal(writer: &Connection, after: i64, through: i64) -> rusqlite::R
         let no: i64 = row.get(1)?;
         sender.numbers.insert(no.cast_unsigned());
         sender.seen = sender.seen.max(row.get(3)?);
+        sender.received.insert_row(row.get(4)?, row.get(5)?);
         let hash = low_half(row.get(2)?).to_le_bytes();
         match sender.runs.last_mut() {
             Some(run) if run.last.checked_add(1) == Some(no) => {
@@ -133,22 +142,51 @@ pub(super) fn carry(old: &Connection, new: &Connection, now: Timestamp) -> rusql
     let mut rows = statement.query([cutoff, CARRIED])?;
     let mut store = new.prepare(STORE_BOOT)?;
     while let Some(row) = rows.next()? {
-        let values: [Value; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+        let values: [Value; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
         store.query_row(values, |_| Ok(()))?;
     }
     let mut statement = old.prepare(UNSEALED_BOOTS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let boot = row.get_ref(0)?.as_str()?;
-        Numbers::read(old, boot)?.store(new, boot, row.get(1)?)?;
+        let numbers = Numbers::read(old, boot)?;
+        numbers.store(new, boot, row.get(1)?, &received(old, boot)?)?;
     }
     Ok(())
+}
+
+/// Which record numbers of the run have arrived.
+pub(super) fn received(reader: &Connection, boot: &str) -> rusqlite::Result<Received> {
+    let mut received = received_sealed(reader, boot)?;
+    let mut statement = reader.prepare_cached(RECEIVED_UNSEALED)?;
+    let mut rows = statement.query([boot])?;
+    while let Some(row) = rows.next()? {
+        received.insert_row(row.get(0)?, row.get(1)?);
+    }
+    Ok(received)
+}
+
+/// The same from sealed batches.
+fn received_sealed(reader: &Connection, boot: &str) -> rusqlite::Result<Received> {
+    let mut statement = reader.prepare_cached(RECEIVED)?;
+    let bytes: Option<Option<Vec<u8>>> = statement.query_row([boot], |row| row.get(0)).optional()?;
+    Ok(bytes
+        .flatten()
+        .map_or_else(Received::default, |bytes| Received::from_bytes(&bytes)))
+}
+
+/// Runs with holes, and runs that may get some from what is not sealed.
+pub(super) fn unsettled(reader: &Connection, most: usize) -> rusqlite::Result<Vec<String>> {
+    let mut statement = reader.prepare(UNSETTLED)?;
+    let rows = statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| row.get(0))?;
+    rows.collect()
 }
 
 /// What one sender's batches add to the ledger.
 struct Sender {
     boot: String,
     numbers: Numbers,
+    received: Received,
     runs: Vec<Run>,
     seen: i64,
 }
@@ -162,7 +200,9 @@ struct Run {
 
 impl Sender {
     fn store(self, writer: &Connection) -> rusqlite::Result<()> {
-        let boot = self.numbers.store(writer, &self.boot, self.seen)?;
+        let boot = self
+            .numbers
+            .store(writer, &self.boot, self.seen, &self.received)?;
         let mut statement = writer.prepare_cached(STORE_SENT)?;
         for run in self.runs {
             statement.execute(params![boot, run.first, run.last, run.hashes])?;
@@ -202,16 +242,27 @@ impl Numbers {
         }))
     }
 
-    fn store(&self, writer: &Connection, boot: &str, seen: i64) -> rusqlite::Result<i64> {
+    fn store(
+        &self,
+        writer: &Connection,
+        boot: &str,
+        seen: i64,
+        received: &Received,
+    ) -> rusqlite::Result<i64> {
         let above: Option<Vec<u8>> = self
             .above
             .as_ref()
             .map(|above| above.iter().flat_map(|no| no.to_le_bytes()).collect());
-        writer
-            .prepare_cached(STORE_BOOT)?
-            .query_row(params![boot, self.contiguous.cast_signed(), above, seen], |row| {
-                row.get(0)
-            })
+        writer.prepare_cached(STORE_BOOT)?.query_row(
+            params![
+                boot,
+                self.contiguous.cast_signed(),
+                above,
+                seen,
+                received.to_bytes()
+            ],
+            |row| row.get(0),
+        )
     }
 
     fn known(&self, no: u64) -> Known {

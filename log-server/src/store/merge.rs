@@ -5,21 +5,33 @@
 
 use std::ops::Range;
 
-use super::block::ROWS_MOST;
+use super::block::{BYTES_MOST, ROWS_MOST};
 
 /// Neighbours of about the same size that are worth a merge.
 const ENOUGH: usize = 8;
 
-/// The blocks to merge next, given the rows of each ([`usize::MAX`] for one that must not be touched); the result has at least two and at most [`ROWS_MOST`] rows.
-pub(super) fn plan(rows: &[usize], finished: bool) -> Option<Range<usize>> {
-    for start in 0..rows.len() {
+/// A block that may be merged with others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// Its records; [`usize::MAX`] if it must not be touched.
+    pub(super) rows: usize,
+    /// Bytes of their texts; 0 if that is not known.
+    pub(super) bytes: usize,
+}
+
+/// The blocks to merge next, at least two; together they have at most [`ROWS_MOST`] rows and, as far as that is known,
+/// [`BYTES_MOST`] of text.
+pub(super) fn plan(blocks: &[Size], finished: bool) -> Option<Range<usize>> {
+    for start in 0..blocks.len() {
         let mut end = start;
-        let mut total = 0;
-        while end < rows.len()
-            && rows[end].saturating_add(total) <= ROWS_MOST
-            && (finished || size(rows[end]) == size(rows[start]))
+        let (mut total, mut bytes) = (0_usize, 0);
+        while end < blocks.len()
+            && blocks[end].rows.saturating_add(total) <= ROWS_MOST
+            && (end == start || blocks[end].bytes + bytes <= BYTES_MOST)
+            && (finished || size(blocks[end].rows) == size(blocks[start].rows))
         {
-            total += rows[end];
+            total += blocks[end].rows;
+            bytes += blocks[end].bytes;
             end += 1;
         }
         // Fewer that fill a block are worth it too: they will not be touched again.
@@ -42,7 +54,27 @@ mod tests {
 
     #[track_caller]
     fn check(rows: &[usize], finished: bool, expected: Option<Range<usize>>) {
-        assert_eq!(plan(rows, finished), expected, "{rows:?}, finished: {finished}");
+        let sizes = rows.iter().map(|rows| small(*rows)).collect::<Vec<_>>();
+        assert_eq!(plan(&sizes, finished), expected, "{rows:?}, finished: {finished}");
+    }
+
+    fn small(rows: usize) -> Size {
+        Size { rows, bytes: 0 }
+    }
+
+    #[test]
+    fn no_block_gets_more_text_than_memory_has_room_for() {
+        let sized = |bytes: &[usize]| {
+            let sizes = bytes.iter().map(|bytes| Size {
+                rows: 10,
+                bytes: *bytes,
+            });
+            plan(&sizes.collect::<Vec<_>>(), true)
+        };
+        let most = BYTES_MOST;
+        assert_eq!(sized(&[most / 2, most / 2, 1]), Some(0..2));
+        assert_eq!(sized(&[most, most / 2, most / 2]), Some(1..3));
+        assert_eq!(sized(&[most, most * 2, most]), None);
     }
 
     #[test]
@@ -72,18 +104,18 @@ mod tests {
             for _ in 0..2_000 {
                 let new = random.usize(1..2_000);
                 given += new;
-                rows.push(new);
+                rows.push(small(new));
                 while let Some(group) = plan(&rows, false) {
-                    let merged: usize = rows[group.clone()].iter().sum();
+                    let merged: usize = rows[group.clone()].iter().map(|one| one.rows).sum();
                     assert!(merged <= ROWS_MOST);
                     rewritten += merged;
-                    rows.splice(group, [merged]);
+                    rows.splice(group, [small(merged)]);
                 }
             }
             assert!(rewritten <= 6 * given, "{rewritten} of {given}");
             while let Some(group) = plan(&rows, true) {
-                let merged: usize = rows[group.clone()].iter().sum();
-                rows.splice(group, [merged]);
+                let merged: usize = rows[group.clone()].iter().map(|one| one.rows).sum();
+                rows.splice(group, [small(merged)]);
             }
             assert!(
                 rows.len() <= 2 * given / ROWS_MOST + 2,

@@ -6,21 +6,25 @@
 //!
 //! Speaks in records, filters and pages, never in SQL. Knows nothing of HTTP or Redis.
 //!
-//! Reading order: `record` (what is stored), `options` (what can be chosen), `directory` and `schema` (the files),
-//! `partition` (one of them, as it is read), `ledger` (what was stored before), `tail` (the batches as they came),
+//! Reading order: `record` (what is stored), `incoming` (what is
+//! to be stored), `options` (what can be chosen), `directory` and `schema` (the files),
+//! `partition` (one of them, as it is read), `ledger` (what was stored before) and
+//! `received` (which record numbers), `tail` (the batches as they came),
 //! `block` and `blocks` (records sealed together), `contents` (what there is now, and what a search sees), `opening`
 //! (the newest partition at a start), `writer` (the one thread that writes), `sealer`, `superseded`, `merge`, `retention` and
 //! `checkpointer` (what goes on beside it), `search`, `scan` and `histogram` (how records are found),
-//! `plain` and `sql` (what SQL sees of them), `check` and `backup` (what one does with the files). `crash` names the places at which tests let a process die.
+//! `plain` and `sql` (what SQL sees of them), `incident` (some of them as a file), `check` and `backup` (what one does with the files). `crash` names the places at which tests let a process die.
 
 mod error;
 mod record;
+mod incoming;
 mod parts;
 mod options;
 mod directory;
 mod schema;
 mod partition;
 mod ledger;
+mod received;
 mod tail;
 mod block;
 mod blocks;
@@ -40,6 +44,7 @@ mod count;
 mod histogram;
 mod plain;
 mod sql;
+mod incident;
 mod check;
 mod backup;
 mod crash;
@@ -52,16 +57,21 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use log_record::{Batch, LogRecord, Source, Timestamp};
+use log_record::{LogRecord, Source};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use backup::{BackupStep, backup};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use block::read_edited;
 pub use check::{CheckStep, Checked, Problem, check};
 pub use count::CountOf;
 pub use error::StoreError;
 pub use histogram::{Bucket, Histogram, Histogrammed};
+pub use incident::{Exported, Incident};
+pub use incoming::Incoming;
 pub use options::{BadKeepRule, BadKeepTime, Keep, KeepRule, KeepTime, Options};
 pub use parts::Parts;
+pub use received::Received;
 pub use record::{Cursor, RecordId, StoredRecord, TimeRange};
 pub use scan::{Scan, Scanned};
 pub use search::{Budget, Direction, Page, Partial, Search};
@@ -120,17 +130,6 @@ pub struct Statistics {
     pub deleted_records: u64,
     /// What cannot be read: file, and why.
     pub damaged: Vec<(String, String)>,
-}
-
-/// A batch that has arrived.
-#[derive(Debug)]
-pub struct Incoming {
-    /// What it says.
-    pub batch: Batch,
-    /// Its JSON as it came; this is what is kept.
-    pub text: Box<str>,
-    /// When it came: the time of records that bring none.
-    pub arrived: Timestamp,
 }
 
 /// What became of a batch.

@@ -1,15 +1,9 @@
-//! Records as plain rows: what SQL sees of them, and a SQLite file of them that any tool opens.
-
-use std::path::Path;
+//! Records as plain rows: what SQL sees of them, here and in a file of them that any tool opens.
 
 use log_record::value::AsObject;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
 
-use crate::query::Filter;
-
-use super::search::{Budget, Direction, Search};
-use super::{Cursor, Store, StoreError, StoredRecord, TimeRange};
+use super::StoredRecord;
 
 /// The columns of a row, in order, with their types.
 pub(super) const COLUMNS: [(&str, &str); 19] = [
@@ -35,13 +29,6 @@ pub(super) const COLUMNS: [(&str, &str); 19] = [
 ];
 /// Records read at once.
 pub(super) const PIECE: usize = 1_000;
-
-const INDEXES: &str = "
-    CREATE INDEX logs_time ON logs (time);
-    CREATE INDEX logs_service ON logs (service, time);
-    CREATE INDEX logs_level ON logs (level, time);
-    CREATE INDEX logs_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
-    ANALYZE;";
 
 /// The record's value of a column; numbers beyond what SQLite knows are left out.
 pub(super) fn value(stored: &StoredRecord, column: &str) -> Value {
@@ -83,85 +70,4 @@ pub(super) fn value(stored: &StoredRecord, column: &str) -> Value {
         "id" => number(Some(id.as_number())),
         _ => Value::Null,
     }
-}
-
-impl Store {
-    /// Writes every record that matches to a new SQLite file with one table, `logs`, and returns how many there are.
-    /// Blocks: call it off the async threads. The file appears when it is whole.
-    ///
-    /// # Errors
-    /// When there is such a file already or it cannot be written, when the budget is spent, or when stored data cannot
-    /// be read back.
-    pub fn export_plain(
-        &self,
-        filter: &Filter,
-        range: TimeRange,
-        path: &Path,
-        budget: &Budget,
-    ) -> Result<u64, StoreError> {
-        let failed = |why: &dyn std::fmt::Display| StoreError::Unusable {
-            path: path.display().to_string(),
-            why: why.to_string(),
-        };
-        if path.exists() {
-            return Err(failed(&"it exists already"));
-        }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        // What an earlier try left behind.
-        let _ = std::fs::remove_file(&part);
-        let connection = Connection::open(&part).map_err(|error| failed(&error))?;
-        connection
-            .execute_batch("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
-            .and_then(|()| connection.execute_batch(&create()))
-            .map_err(|error| failed(&error))?;
-        let (mut after, mut written): (Option<Cursor>, u64) = (None, 0);
-        loop {
-            let page = self.search(&Search {
-                filter,
-                range,
-                after,
-                direction: Direction::Newer,
-                limit: PIECE,
-                budget,
-            })?;
-            insert(&connection, &page.records).map_err(|error| failed(&error))?;
-            written += page.records.len() as u64;
-            if page.partial.is_some() {
-                return Err(failed(&"it took too long"));
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        connection
-            .execute_batch(INDEXES)
-            .map_err(|error| failed(&error))?;
-        connection.close().map_err(|(_, error)| failed(&error))?;
-        std::fs::rename(&part, path).map_err(|error| failed(&error))?;
-        Ok(written)
-    }
-}
-
-fn create() -> String {
-    let columns: Vec<String> = COLUMNS
-        .iter()
-        .map(|(name, kind)| format!("{name} {kind}"))
-        .collect();
-    format!("CREATE TABLE logs ({}) STRICT", columns.join(", "))
-}
-
-fn insert(connection: &Connection, records: &[StoredRecord]) -> rusqlite::Result<()> {
-    let transaction = connection.unchecked_transaction()?;
-    {
-        let places = vec!["?"; COLUMNS.len()].join(", ");
-        let mut statement = transaction.prepare_cached(&format!("INSERT INTO logs VALUES ({places})"))?;
-        for record in records {
-            statement.execute(params_from_iter(
-                COLUMNS.iter().map(|(name, _)| value(record, name)),
-            ))?;
-        }
-    }
-    transaction.commit()
 }

@@ -19,7 +19,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4C6F_6753;
 
 /// What each version of the format added to the one before; version 1 to an empty file. A step is never changed once it
 /// was released. Each makes only what is new, so that bringing a file up to date costs the same whatever its size.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "CREATE TABLE batches (            -- as they came, until they are sealed
         id       INTEGER PRIMARY KEY,  -- rises in order of arrival, over all partitions
         boot     TEXT,                 -- the sender's run; NULL: not deduplicated
@@ -77,6 +77,14 @@ const STEPS: [&str; 2] = [
         without     INTEGER NOT NULL   -- levels that retention took out, as bits
     ) STRICT;
     INSERT INTO progress VALUES (1, 1, 0, 0);",
+    // The numbers of records, as u64 with the same bits; NULL: the batch says none.
+    "ALTER TABLE batches ADD COLUMN first_seq INTEGER;
+    ALTER TABLE batches ADD COLUMN last_seq INTEGER;
+    ALTER TABLE set_aside ADD COLUMN first_seq INTEGER;
+    ALTER TABLE set_aside ADD COLUMN last_seq INTEGER;
+    -- In boots: which numbers sealed batches had, first and last of each range, 8 bytes each; NULL: none; empty: too
+    -- many ranges to keep.
+    ALTER TABLE boots ADD COLUMN received BLOB;",
 ];
 
 /// The version that this server writes.
@@ -198,10 +206,11 @@ pub(super) fn format(connection: &Connection, path: &Path) -> Result<Format, Sto
     }
 }
 
-/// The tables and indexes of a file, as they were declared.
+/// The tables and indexes of a file, as they were declared; without the plain rows that a search's file has beside them.
 pub(super) fn tables(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    let mut statement =
-        connection.prepare("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema")?;
+    const TABLES: &str = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema
+        WHERE tbl_name <> 'logs' AND tbl_name NOT LIKE 'sqlite_stat%'";
+    let mut statement = connection.prepare(TABLES)?;
     let rows = statement.query_map([], |row| row.get(0))?;
     rows.collect()
 }
@@ -216,14 +225,17 @@ pub(super) fn expected() -> BTreeSet<String> {
     made().expect("our own tables can be made in memory")
 }
 
-/// Makes a file as the first format had it.
+/// Makes a file as an older format had it.
 #[cfg(test)]
-pub(super) fn create_first_format(path: &Path) {
+pub(super) fn create_format(path: &Path, version: usize) {
     let connection = Connection::open(path).unwrap();
     connection
-        .execute_batch("PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA user_version=1;")
+        .execute_batch("PRAGMA page_size=16384; PRAGMA journal_mode=WAL;")
         .unwrap();
-    connection.execute_batch(STEPS[0]).unwrap();
+    STEPS[..version]
+        .iter()
+        .for_each(|step| connection.execute_batch(step).unwrap());
+    connection.pragma_update(None, "user_version", version).unwrap();
     connection
         .pragma_update(None, "application_id", APPLICATION_ID)
         .unwrap();

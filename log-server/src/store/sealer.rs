@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::block::{self, ROWS_MOST, SealedBlock};
+use super::StoreError;
+use super::block::{self, BYTES_MOST, ROWS_MOST, SealedBlock};
 use super::blocks::{self, Block};
 use super::contents::Contents;
 use super::crash;
 use super::directory::{self, Directory};
 use super::ledger;
+use super::merge::{self, Size};
 use super::options::Options;
 use super::partition::{Loaded, Partition};
 use super::retention::{Clock, Deleted};
@@ -28,7 +30,6 @@ use super::schema;
 use super::superseded::Superseded;
 use super::tail::{Entry, StoredBatch};
 use super::writer::{Change, Request, Roll, Write, in_transaction, is_full};
-use super::{StoreError, merge};
 
 /// How often it looks for something to do without being told.
 const TICK: Duration = Duration::from_millis(500);
@@ -62,8 +63,8 @@ pub(super) struct Work {
     pub(super) swept: HashSet<PathBuf>,
     /// Older partitions that cannot be changed, and when to try again.
     hopeless: HashMap<PathBuf, Instant>,
-    /// Blocks that cannot be read.
-    unreadable: HashSet<(PathBuf, i64)>,
+    /// What was found out about blocks, by partition.
+    sizes: HashMap<PathBuf, HashMap<i64, Size>>,
     /// Partitions whose blocks were not worth merging when there were so many.
     merged: HashMap<PathBuf, usize>,
     /// Partitions that cannot be deleted.
@@ -149,6 +150,7 @@ impl Sealer {
             return Ok(());
         }
         self.work.finished.insert(path.to_owned());
+        self.work.sizes.remove(path);
         self.work.older = None;
         Ok(())
     }
@@ -231,27 +233,41 @@ impl Sealer {
         let Some(Loaded { blocks, .. }) = self.contents.shelf(partition) else {
             return Ok(false);
         };
-        let rows = |block: &Arc<Block>| match self
-            .work
-            .unreadable
-            .contains(&(partition.path().into(), block.id))
-        {
-            true => usize::MAX,
-            false => block.summary.rows as usize,
+        let is_live = self.is_live(partition);
+        let known = self.work.sizes.entry(partition.path().to_owned()).or_default();
+        let size = |block: &Arc<Block>| {
+            let rows = block.summary.rows as usize;
+            known.get(&block.id).copied().unwrap_or(Size { rows, bytes: 0 })
         };
-        let rows: Vec<usize> = blocks.iter().map(rows).collect();
-        let Some(group) = merge::plan(&rows, !self.is_live(partition)) else {
+        let sizes: Vec<Size> = blocks.iter().map(size).collect();
+        let Some(group) = merge::plan(&sizes, !is_live) else {
             self.work.merged.insert(partition.path().to_owned(), blocks.len());
             return Ok(false);
         };
         let old = &blocks[group];
-        let mut batches = Vec::new();
+        let (mut batches, mut bytes) = (Vec::new(), 0);
         for block in old {
             let Ok(sealed) = block.batches() else {
                 // It has been told. Its neighbours are merged without it.
-                self.work.unreadable.insert((partition.path().into(), block.id));
+                known.insert(
+                    block.id,
+                    Size {
+                        rows: usize::MAX,
+                        bytes: 0,
+                    },
+                );
                 return Ok(true);
             };
+            let size = Size {
+                rows: block.summary.rows as usize,
+                bytes: sealed.iter().map(StoredBatch::text_bytes).sum(),
+            };
+            known.insert(block.id, size);
+            bytes += size.bytes;
+            if bytes > BYTES_MOST && !batches.is_empty() {
+                // Now that it is known how large they are, others are chosen.
+                return Ok(true);
+            }
             batches.extend(sealed.into_iter().map(Arc::new));
         }
         self.rewrite(partition, old, batches)?;
@@ -382,9 +398,6 @@ impl Sealer {
     }
 }
 
-/// Text that is made one block: its records are in memory while that is done.
-const BLOCK_BYTES: usize = 64 << 20;
-
 /// How many entries the next block takes, and whether they fill it.
 fn first_block(tail: &[Arc<Entry>]) -> (usize, bool) {
     let (mut rows, mut bytes) = (0, 0);
@@ -392,7 +405,7 @@ fn first_block(tail: &[Arc<Entry>]) -> (usize, bool) {
         rows += entry.records;
         bytes += entry.bytes;
         // Batches without records take no rows, and must not pile up either.
-        if rows > ROWS_MOST || count == ROWS_MOST || (count > 0 && bytes > BLOCK_BYTES) {
+        if rows > ROWS_MOST || count == ROWS_MOST || (count > 0 && bytes > BYTES_MOST) {
             return (count, true);
         }
     }

@@ -41,6 +41,11 @@ impl StoredBatch {
         RecordId::new(self.id, self.first + index)
     }
 
+    /// Bytes of its records' texts, about.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.records.iter().map(LogRecord::text_bytes).sum()
+    }
+
     /// The record of that id, if it is here.
     pub(super) fn record(&self, id: RecordId) -> Option<&LogRecord> {
         if id.batch() != self.id {

@@ -18,11 +18,7 @@ const ARRIVED: Timestamp = Timestamp::from_nanos(1_790_000_000_000_000_000);
 fn incoming(text: &str) -> Incoming {
     let arrived = Timestamp::now();
     let batch = Batch::parse(text, arrived).unwrap_or_else(|error| panic!("{text}: {error}"));
-    Incoming {
-        batch,
-        text: text.into(),
-        arrived,
-    }
+    Incoming::new(batch, text.into(), arrived)
 }
 
 fn batch(boot: &str, no: u64, records: &str) -> Incoming {

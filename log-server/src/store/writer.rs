@@ -32,8 +32,9 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 const LAST: &str =
     "SELECT max(sealed, first_batch - 1, coalesce((SELECT max(id) FROM batches), 0)) FROM progress";
-const INSERT: &str = "INSERT INTO batches (id, boot, no, arrived, records, earliest, latest, hash, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+const INSERT: &str =
+    "INSERT INTO batches (id, boot, no, arrived, records, earliest, latest, hash, payload, first_seq, last_seq)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 /// What the writer is asked to do.
 pub(super) enum Request {
@@ -390,7 +391,12 @@ fn insert(
     hash: i64,
     partition: &Arc<Partition>,
 ) -> rusqlite::Result<(Entry, Arc<StoredBatch>)> {
-    let Incoming { batch, text, arrived } = incoming;
+    let Incoming {
+        batch,
+        text,
+        arrived,
+        numbers,
+    } = incoming;
     let times = batch.records.iter().map(|record| record.time);
     let (earliest, latest) = (times.clone().min(), times.max());
     let (boot, no) = batch
@@ -409,6 +415,8 @@ fn insert(
         latest.map(Timestamp::as_nanos),
         hash,
         compress(&text),
+        numbers.as_ref().map(|numbers| numbers.start().cast_signed()),
+        numbers.as_ref().map(|numbers| numbers.end().cast_signed()),
     ])?;
     let entry = Entry {
         id,

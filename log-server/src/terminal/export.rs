@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::config::ExportOptions;
 use crate::search::{ExportParams, Searcher};
-use crate::store::{Budget, Store};
+use crate::store::{Budget, Exported, Incident, Partial, Store};
 
 use super::{note, print};
 
@@ -33,6 +33,9 @@ pub async fn export(options: ExportOptions) -> anyhow::Result<()> {
             break;
         }
     }
+    if let Some(why) = export.partial() {
+        note(&format!("this may not be all: {why}"));
+    }
     Ok(())
 }
 
@@ -40,11 +43,22 @@ async fn sqlite(store: Store, options: ExportOptions) -> anyhow::Result<()> {
     let params = ExportParams::new(options.query, options.from, options.to, "ndjson".into());
     let (filter, range) = params.records()?;
     let path = options.out.context("--out FILE says where to write it")?;
-    let written = tokio::task::spawn_blocking(move || {
-        let budget = Budget::until(Instant::now() + LIMIT);
-        store.export_plain(&filter, range, &path, &budget)
+    let exported = tokio::task::spawn_blocking(move || {
+        store.export_file(&Incident {
+            filter: &filter,
+            range,
+            path: &path,
+            bytes: None,
+            budget: &Budget::until(Instant::now() + LIMIT),
+        })
     });
-    let written = written.await??;
-    note(&format!("{written} records written"));
+    let Exported { records, partial } = exported.await??;
+    match partial {
+        None => note(&format!("{records} records written")),
+        Some(Partial::Damaged) => note(&format!(
+            "{records} records written; this may not be all: part of the store cannot be read"
+        )),
+        Some(Partial::Deadline | Partial::Cancelled) => anyhow::bail!("it took longer than {LIMIT:?}"),
+    }
     Ok(())
 }

@@ -163,6 +163,20 @@ fn a_sqlite_export_is_a_file_that_any_tool_opens() {
     assert_eq!(found, "error app -; warn shop {\"ms\":950}");
     let (code, _, told) = outcome(&arguments);
     assert!(code != 0 && told.contains("exists already"), "{told}");
+    drop(connection);
+    // The server opens it too.
+    let mut server = Program::start(&["open", &out, "--listen", "127.0.0.1:0"]);
+    let page = server.told("  page      ");
+    let answer = program::get(&page, "/api/search", None);
+    assert!(
+        answer.contains("\"service\":\"shop\"") && !answer.contains("started"),
+        "{answer}"
+    );
+    // As one of a data directory it is sound.
+    std::fs::create_dir_all(directory.path().join("copy/logs")).unwrap();
+    std::fs::copy(&out, directory.path().join("copy/logs/2026-01-01T00-00-00Z.db")).unwrap();
+    let (checked, _) = run(&["check", "--data", &path(&directory, "copy")]);
+    assert!(checked.contains("2 records in 1 blocks and 1 files"), "{checked}");
 }
 
 #[test]

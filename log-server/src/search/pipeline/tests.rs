@@ -179,11 +179,7 @@ async fn store(data: &TempDir) -> Store {
     let arrived = Timestamp::from_nanos(1_790_000_000_000_000_000);
     let batch = Batch::parse(&text, arrived).unwrap();
     store
-        .append(Incoming {
-            batch,
-            text: text.into(),
-            arrived,
-        })
+        .append(Incoming::new(batch, text.into(), arrived))
         .await
         .unwrap();
     store

@@ -27,6 +27,8 @@ mod records;
 mod count;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "fuzzing"))]
+mod hostile;
 
 #[cfg(test)]
 use log_record::LogRecord;
@@ -34,6 +36,8 @@ use log_record::{Level, Timestamp};
 
 use super::StoreError;
 pub(in crate::store) use bytes::Damaged;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use hostile::read_edited;
 pub(in crate::store) use loaded::Loaded;
 pub(in crate::store) use prune::may_match;
 pub(in crate::store) use read::Block;
@@ -43,6 +47,8 @@ pub(in crate::store) use seal::seal;
 
 /// Records in a block at most.
 pub(in crate::store) const ROWS_MOST: usize = 65_536;
+/// Text that is made one block: its records are in memory while that is done.
+pub(in crate::store) const BYTES_MOST: usize = 64 << 20;
 
 /// Where a block's columns are.
 pub(in crate::store) trait Columns {

@@ -32,7 +32,7 @@ impl Columns for Memory {
     }
 }
 
-fn batches() -> impl Strategy<Value = Vec<Arc<StoredBatch>>> {
+pub(super) fn batches() -> impl Strategy<Value = Vec<Arc<StoredBatch>>> {
     let record = (random::record(), 0..60_i64).prop_map(|(record, time)| LogRecord {
         time: Timestamp::from_nanos(time),
         ..record

@@ -110,7 +110,7 @@ fn check_place(place: &str, times: usize) {
     let data = TempDir::new().unwrap();
     if place.starts_with("migrate.") {
         std::fs::create_dir(data.path().join("logs")).unwrap();
-        schema::create_first_format(&data.path().join("logs/2026-01-02T03-04-05Z.db"));
+        schema::create_format(&data.path().join("logs/2026-01-02T03-04-05Z.db"), 1);
     }
     let acknowledged = dies(&data, place, times);
     if partitions(&data).is_empty() {

@@ -251,10 +251,7 @@ async fn a_full_disk_refuses_records_and_goes_on_when_there_is_room() {
             .unwrap();
         answer.recv().unwrap().unwrap()
     };
-    let noise: String = std::iter::repeat_with(fastrand::alphanumeric)
-        .take(100_000)
-        .collect();
-    let records = |no: u64| format!(r#"{{"message":"{no} {noise}"}}"#);
+    let records = |no: u64| format!(r#"{{"message":"{no} {}"}}"#, noise(1));
     stored(&store, batch("b", 1, &records(1))).await;
     // SQLite answers as it does when the disk has no room.
     limit("PRAGMA max_page_count=60");
@@ -278,6 +275,76 @@ async fn a_full_disk_refuses_records_and_goes_on_when_there_is_room() {
         stored(&store, batch("b", acknowledged + 1, &records(0))).await,
         Appended::Stored
     );
+    store.close();
+    check_sound(&data);
+}
+
+const LIMITED: &str = "LOG_SERVER_LIMITED_DATA";
+
+/// 100 kB that do not get smaller.
+fn noise(seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.alphanumeric())
+        .take(100_000)
+        .collect()
+}
+
+/// What the child does: appends until a write fails, and says how much was acknowledged.
+#[tokio::test]
+async fn a_child_appends_until_its_files_may_not_grow() {
+    let Ok(data) = std::env::var(LIMITED) else {
+        // Run among the other tests there is no limit.
+        return;
+    };
+    let store = Store::open(Path::new(&data)).unwrap();
+    let mut acknowledged = 0;
+    let records = |no: u64| format!(r#"{{"message":"{no} {}"}}"#, noise(no));
+    let why = loop {
+        match store
+            .append(batch("b", acknowledged + 1, &records(acknowledged + 1)))
+            .await
+        {
+            Ok(_) => acknowledged += 1,
+            Err(StoreError::Failed(why)) => break why,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(acknowledged < 1_000, "there is no limit");
+    };
+    assert_eq!(store.failed().await, why);
+    let again = store.append(batch("b", acknowledged + 1, &records(0))).await;
+    assert!(matches!(again, Err(StoreError::Failed(_))), "{again:?}");
+    // What was acknowledged is still found.
+    assert_eq!(messages(&store, "").len() as u64, acknowledged);
+    std::fs::write(Path::new(&data).join("acknowledged"), acknowledged.to_string()).unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_not_acknowledged_and_stops_the_store_until_it_is_opened_again() {
+    let data = TempDir::new().unwrap();
+    // The signal would end the process; ignored, a write beyond the limit is an I/O error.
+    let script = r#"trap '' XFSZ; ulimit -f 4000; exec "$0" --exact "$1""#;
+    let child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .arg("store::tests::damage::a_child_appends_until_its_files_may_not_grow")
+        .env(LIMITED, data.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{child:?}");
+    let acknowledged: u64 = std::fs::read_to_string(data.path().join("acknowledged"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(acknowledged > 3, "{acknowledged}");
+    let store = open(&data, eager());
+    assert_eq!(messages(&store, "").len() as u64, acknowledged);
+    for (no, expected) in [
+        (acknowledged, Appended::Duplicate),
+        (acknowledged + 1, Appended::Stored),
+    ] {
+        let records = format!(r#"{{"message":"{no} {}"}}"#, noise(no));
+        assert_eq!(stored(&store, batch("b", no, &records)).await, expected);
+    }
     store.close();
     check_sound(&data);
 }

@@ -1,0 +1,132 @@
+//! Blocks that somebody made to do harm: their checksums fit, and nothing else need. A file that is opened may come from
+//! anywhere, so reading such a block ends with an error or with some records, and with neither a panic nor all memory.
+//!
+//! For tests and the fuzzer: the same changes of a block, here at random, there guided by what they reach.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use log_record::{Batch, Timestamp};
+
+use super::bytes::seal_column;
+use super::{Block, Columns, Damaged, Loaded, SealedBlock, Summary, may_match, seal, unseal};
+use crate::query::{self, Field, Filter};
+use crate::store::{CountOf, Parts, StoreError, StoredBatch, TimeRange};
+
+const CHECKSUM: usize = 8;
+/// Changes of one block; with more it is another one.
+const EDITS: usize = 16;
+
+/// Columns in memory.
+pub(super) struct Memory {
+    pub(super) columns: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Columns for Memory {
+    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.columns.get(&number).cloned())
+    }
+}
+
+/// Seals a batch, changes the block's columns as `edits` say, and reads it with a query. Returns whether it could be
+/// read.
+///
+/// Of an edit's four bytes the first chooses a column and what is done to it, two the place, and the last the byte that
+/// is put there.
+pub fn read_edited(batch: &str, q: &str, edits: &[u8]) -> bool {
+    let Ok(batch) = Batch::parse(batch, Timestamp::from_nanos(1)) else {
+        return false;
+    };
+    let batch = StoredBatch {
+        id: 1,
+        source: batch.source,
+        first: 0,
+        records: batch.records,
+    };
+    let mut sealed = seal(&[Arc::new(batch)]);
+    let (edits, _) = edits.as_chunks();
+    edits
+        .iter()
+        .take(EDITS)
+        .for_each(|edit| change(&mut sealed, *edit));
+    let filter = query::read(q).query.filter;
+    let columns = sealed.columns.into_iter().collect();
+    read(
+        &sealed.summary,
+        &Memory { columns },
+        &filter,
+        &Field::named("user_id"),
+    )
+    .is_ok()
+}
+
+fn change(sealed: &mut SealedBlock, [choice, low, high, byte]: [u8; 4]) {
+    let column = usize::from(choice & 0x3f) % sealed.columns.len();
+    let bytes = &mut sealed.columns[column].1;
+    bytes.truncate(bytes.len() - CHECKSUM);
+    if !bytes.is_empty() {
+        let place = usize::from(u16::from_le_bytes([low, high])) % bytes.len();
+        match choice >> 6 {
+            0 | 1 => bytes[place] = byte,
+            2 => bytes.insert(place, byte),
+            _ if byte % 2 == 0 => bytes.truncate(place),
+            _ => sealed.summary.rows = u32::from(byte) << (low % 25),
+        }
+    }
+    let bytes = &mut sealed.columns[column].1;
+    *bytes = seal_column(std::mem::take(bytes));
+}
+
+/// Reads it in every way there is.
+fn read(summary: &Summary, columns: &dyn Columns, filter: &Filter, field: &Field) -> Result<(), Damaged> {
+    let loaded = Loaded::new(columns);
+    may_match(summary, &loaded, filter)?;
+    let mut block = Block::open(summary, &loaded)?;
+    let found = block.select(filter, TimeRange::ALL)?;
+    let mut counts = BTreeMap::<String, u64>::new();
+    block.count(&CountOf::Values(field), &found, &mut |text, n| {
+        *counts.entry(text.to_owned()).or_default() += n;
+    })?;
+    let rows: Vec<usize> = found.iter().collect();
+    block.records(&rows, &Parts::All)?;
+    unseal(summary, columns)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::tests::batches;
+    use super::*;
+    use crate::query::tests::random;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_500, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_the_columns_say_reading_them_ends_in_order(
+            batches in batches(),
+            filter in random::filter(),
+            field in random::field(),
+            edits in proptest::collection::vec(any::<[u8; 4]>(), 1..4),
+        ) {
+            let mut sealed = seal(&batches);
+            edits.iter().for_each(|edit| change(&mut sealed, *edit));
+            let columns = sealed.columns.into_iter().collect();
+            let memory = Memory { columns };
+            for filter in [&filter, &Filter::All] {
+                // An error, or records that look like some.
+                let _ = read(&sealed.summary, &memory, filter, &field);
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_not_changed_is_read() {
+        let batch =
+            r#"{"source":{"service":"s"},"records":[{"message":"order 17","fields":{"user_id":42}}]}"#;
+        assert!(read_edited(batch, "order", &[]));
+        assert!(!read_edited(batch, "order", &[0xc0, 0, 0, 0]));
+    }
+}
