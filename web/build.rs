@@ -13,7 +13,7 @@ use std::{env, fs, io};
 use xxhash_rust::xxh3::Xxh3;
 
 /// What the document loads. A new kind of file wants a line in [`content_type`].
-const SERVED: [&str; 4] = ["app.js", "theme.js", "style.css", "icon.svg"];
+const SERVED: [&str; 5] = ["app.js", "theme.js", "style.css", "views.css", "icon.svg"];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=static");
@@ -25,10 +25,7 @@ fn main() -> io::Result<()> {
     for name in SERVED {
         let text = match content_type(name) {
             Kind::Module => Linked::with_all_it_imports(&folder, name)?,
-            Kind::Style => {
-                fs::read_to_string(folder.join(name))? + &fs::read_to_string(folder.join("views.css"))?
-            }
-            Kind::Picture => fs::read_to_string(folder.join(name))?,
+            Kind::Style | Kind::Picture => fs::read_to_string(folder.join(name))?,
         };
         let text = bare(&text);
         hasher.update(name.as_bytes());

@@ -67,6 +67,7 @@
  * @property {string} first_seen
  * @property {string} last_seen
  * @property {{ service: string, versions: VersionCount[] }[]} services
+ * @property {{ service: string, version: string }[]} new_since versions before which no record of the service had it
  * @property {number[]} sparkline
  * @property {string} sample a record's id
  * @property {string} query finds its records
@@ -157,7 +158,7 @@ export async function trace(id, signal) {
   return await ask(`api/trace/${encodeURIComponent(id)}`, {}, signal);
 }
 
-/** @param {Record<string, string>} parameters @param {AbortSignal} signal @returns {Promise<Account & { issues: Issue[] }>} */
+/** @param {Record<string, string>} parameters @param {AbortSignal} signal @returns {Promise<Account & { issues: Issue[], total?: number }>} */
 export async function issues(parameters, signal) {
   return await ask("api/issues", parameters, signal);
 }

@@ -38,7 +38,7 @@ let state = readState(location.search);
 
 const bar = new QueryBar({
   run: (q) => go({ q, asText: false, id: "", view: state.view === "issues" ? "issues" : "records" }, { again: true }),
-  cancel: () => records.cancel(),
+  cancel,
   readAs: (asText) => go({ asText, id: "" }),
   range: () => searchParameters({ ...state, q: "" }),
 });
@@ -135,7 +135,7 @@ function showState() {
   records.showLook(state);
   context.showLook(state);
   if (view === "issues") issues.draw(state);
-  for (const name of /** @type {const} */ (["live", "utc", "wrap", "dense"])) {
+  for (const name of /** @type {const} */ (["live", "utc", "wrap", "dense", "bare"])) {
     byId(name).setAttribute("aria-pressed", String(state[name]));
   }
   for (const name of /** @type {const} */ (["overview", "records", "context", "trace", "issues", "saved"])) {
@@ -181,6 +181,13 @@ function run() {
     case "saved":
       return saved.run();
   }
+}
+
+function cancel() {
+  for (const view of [context, traceView, issues, saved]) view.stop();
+  bar.showRunning(false);
+  if (state.view === "records") records.cancel();
+  else say("Cancelled.");
 }
 
 /** The view in which a range of time means something. @returns {View} */
@@ -267,7 +274,7 @@ function showTheme() {
 
 for (const menu of ["time-menu", "view-menu", "export-menu"]) placeMenu(menu);
 byId("live").addEventListener("click", () => records.toggleLive());
-for (const name of /** @type {const} */ (["wrap", "dense", "utc"])) {
+for (const name of /** @type {const} */ (["wrap", "dense", "bare", "utc"])) {
   byId(name).addEventListener("click", () => go({ [name]: !state[name] }));
 }
 byId("save-open").addEventListener("click", () =>

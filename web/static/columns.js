@@ -5,7 +5,7 @@
  * @import { Fields, LogRecord, Value } from "./api.js"
  */
 
-import { isMap, valueText } from "./value.js";
+import { isMap, isPlain, valueText } from "./value.js";
 
 const OWN =
   "id time level message service instance host version boot seq target file line thread trace_id span_id".split(" ");
@@ -48,6 +48,26 @@ function within(fields, path) {
     }
   }
   return undefined;
+}
+
+/** Characters of a value, and of all of them, beside a message: a glance, not the record. */
+const PAIR_MOST = 80;
+const PAIRS_MOST = 400;
+
+/**
+ * The record's own fields in one line, for beside its message: those that have a column are left out.
+ * @param {LogRecord} record @param {string[]} columns
+ */
+export function pairs({ fields = {} }, columns) {
+  let line = "";
+  for (const [name, value] of Object.entries(fields)) {
+    if (line.length > PAIRS_MOST) return `${line} …`;
+    if (columns.includes(name)) continue;
+    const shown = value === null || isPlain(value) ? String(value) : JSON.stringify(value);
+    const said = /[\s="]/.test(shown) && typeof value === "string" ? JSON.stringify(shown) : shown;
+    line += `${line && "  "}${name}=${said.length > PAIR_MOST ? `${said.slice(0, PAIR_MOST)}…` : said}`;
+  }
+  return line;
 }
 
 /** Narrow enough for several, wide enough for a path. */

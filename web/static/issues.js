@@ -24,8 +24,12 @@ export class Issues {
     this.on = on;
     this.root = byId("issues");
     this.controller = new AbortController();
-    /** @type {Issue[]} */
-    this.issues = [];
+    /** @type {Issue[] | null} null until the server has answered */
+    this.issues = null;
+    /** How many there are; the rarest of very many are not told. */
+    this.total = 0;
+    /** @type {string | null} */
+    this.partial = null;
   }
 
   stop() {
@@ -36,12 +40,16 @@ export class Issues {
   async run(state) {
     this.stop();
     const { signal } = (this.controller = new AbortController());
+    this.issues = null;
+    this.draw(state);
     this.on.running(true);
     try {
       const answer = await issues(searchParameters(state), signal);
       if (signal.aborted) return;
       this.issues = answer.issues;
-      this.draw(state, answer.partial);
+      this.total = Number(answer.total ?? answer.issues.length);
+      this.partial = answer.partial;
+      this.draw(state);
     } catch (error) {
       if (!signal.aborted) this.on.failed(/** @type {Error} */ (error));
     } finally {
@@ -49,8 +57,11 @@ export class Issues {
     }
   }
 
-  /** @param {State} state @param {string | null} [partial] */
-  draw(state, partial = null) {
+  /** @param {State} state */
+  draw(state) {
+    const { issues, total, partial } = this;
+    const many = `${total.toLocaleString("en")} ${total === 1 ? "issue" : "issues"}`;
+    const rest = issues && issues.length < total && `the ${issues.length} most frequent`;
     const sort = (/** @type {State["sort"]} */ value, /** @type {string} */ words) =>
       element(
         "button",
@@ -61,7 +72,8 @@ export class Issues {
       element(
         "div",
         { class: "view-head" },
-        element("h2", {}, `${this.issues.length.toLocaleString("en")} ${this.issues.length === 1 ? "issue" : "issues"}`),
+        element("h2", {}, issues ? many : "Issues"),
+        rest && element("span", { class: "muted" }, rest),
         element(
           "div",
           { class: "choices", role: "group", "aria-label": "Order" },
@@ -71,27 +83,31 @@ export class Issues {
         ),
         partial === null ? null : element("span", { class: "partial" }, "Partial: ", text(partial)),
       ),
-      this.issues.length > 0
-        ? issueList(sorted(this.issues, state.sort), this.issues, this.on.records)
-        : element("p", { class: "empty muted" }, "No errors in this range. A wider one may have some."),
+      ...(issues ? [this.list(issues, state)] : []),
     );
+  }
+
+  /** @param {Issue[]} issues @param {State} state */
+  list(issues, state) {
+    if (issues.length === 0)
+      return element("p", { class: "empty muted" }, "No errors in this range. A wider one may have some.");
+    return issueList(sorted(issues, state.sort), this.on.records);
   }
 }
 
 /**
  * @param {Issue[]} shown
- * @param {Issue[]} all
  * @param {(query: string, issue: Issue) => void} open
  */
-export function issueList(shown, all, open) {
+export function issueList(shown, open) {
   const now = Date.now();
-  return element("ol", { class: "issue-list" }, ...shown.map((issue) => item(issue, all, open, now)));
+  return element("ol", { class: "issue-list" }, ...shown.map((issue) => item(issue, open, now)));
 }
 
-/** @param {Issue} issue @param {Issue[]} all @param {(query: string, issue: Issue) => void} open @param {number} now */
-function item(issue, all, open, now) {
+/** @param {Issue} issue @param {(query: string, issue: Issue) => void} open @param {number} now */
+function item(issue, open, now) {
   const count = Number(issue.count);
-  const since = newSince(issue, all).map(({ service, version }) =>
+  const since = issue.new_since.map(({ service, version }) =>
     element("span", { class: "badge" }, "new since ", text(`${service} ${version}`)),
   );
   const click = () => open(issue.query, issue);
@@ -126,28 +142,4 @@ export function sorted(issues, sort) {
   const key = (/** @type {Issue} */ issue) =>
     sort === "count" ? issue.count : Date.parse(sort === "first" ? issue.first_seen : issue.last_seen);
   return [...issues].sort((one, other) => key(other) - key(one));
-}
-
-/**
- * The version of each service since which the issue is there, if an earlier version of that service is known to have
- * been without it.
- * @param {Issue} issue
- * @param {Issue[]} all by which the earlier versions are known
- * @returns {{ service: string, version: string }[]}
- */
-export function newSince(issue, all) {
-  return issue.services.flatMap(({ service, versions }) => {
-    const first = earliest(versions);
-    if (!first?.version) return [];
-    const known = all.flatMap((each) => each.services.filter((other) => other.service === service));
-    const before = known
-      .flatMap((each) => each.versions)
-      .some((other) => other.version !== first.version && Date.parse(other.first_seen) < Date.parse(first.first_seen));
-    return before ? [{ service, version: first.version }] : [];
-  });
-}
-
-/** @template {{ first_seen: string }} T @param {T[]} versions @returns {T | undefined} */
-function earliest(versions) {
-  return [...versions].sort((one, other) => Date.parse(one.first_seen) - Date.parse(other.first_seen))[0];
 }

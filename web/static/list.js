@@ -11,9 +11,10 @@
  * @typedef {{ record: LogRecord, key: string, head: HTMLElement }} Row
  */
 
-import { columnText, columnWidth } from "./columns.js";
+import { columnText, columnWidth, pairs } from "./columns.js";
 import { element, text } from "./element.js";
 import { letter, levelClass } from "./levels.js";
+import { Marks } from "./marks.js";
 import { rowTime, sortKey } from "./time.js";
 
 /** A row is a glance; what is longer stands whole in the open record. */
@@ -47,6 +48,7 @@ export class List {
     /** @type {Map<string, HTMLLIElement>} */
     this.items = new Map();
     this.utc = false;
+    this.marks = new Marks();
     this.root.addEventListener("click", (event) => this.clicked(event));
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("focusin", (event) => this.focused(event));
@@ -60,9 +62,10 @@ export class List {
     return this.root.querySelector(".open") !== null;
   }
 
-  /** @param {LogRecord[]} records @param {boolean} utc */
-  replace(records, utc) {
+  /** @param {LogRecord[]} records @param {boolean} utc @param {string[]} [sought] words to mark */
+  replace(records, utc, sought = []) {
     this.utc = utc;
+    this.marks.seek(sought);
     this.items.clear();
     this.root.replaceChildren();
     this.append(records);
@@ -102,6 +105,7 @@ export class List {
       const item = page?.lastElementChild;
       const row = item && this.rows.get(item);
       if (row) this.items.delete(row.record.id);
+      if (item) this.marks.forget(item);
       (item ?? page)?.remove();
     }
     return excess > 0;
@@ -117,15 +121,19 @@ export class List {
     }
   }
 
-  /** @param {{ wrap: boolean, dense: boolean, columns: string[] }} look */
-  showLook({ wrap, dense, columns }) {
+  /** @param {{ wrap: boolean, dense: boolean, bare: boolean, columns: string[] }} look */
+  showLook({ wrap, dense, bare, columns }) {
     this.root.classList.toggle("wrap", wrap);
-    this.root.classList.toggle("dense", dense);
+    this.root.classList.toggle("bare", bare);
+    for (const part of [this.root, this.header]) part.classList.toggle("dense", dense);
     if (columns.join() === this.columns.join()) return;
     this.columns = columns;
     for (const item of this.items.values()) {
       const row = this.rows.get(item);
-      if (row) row.head.replaceChildren(...this.cells(row.record));
+      if (!row) continue;
+      this.marks.forget(item);
+      row.head.replaceChildren(...this.cells(row.record));
+      this.marks.mark(item, row.head);
     }
     this.fit();
   }
@@ -156,7 +164,8 @@ export class List {
     return element(
       "span",
       { class: "column-name" },
-      element("span", { class: "column-text", title: name }, text(name)),
+      // A button, so that a finger finds the tools too.
+      element("button", { type: "button", class: "column-text", title: name }, text(name)),
       element(
         "span",
         { class: "column-tools" },
@@ -245,6 +254,7 @@ export class List {
     const item = element("li", { class: `${levelClass(record.level)}${lost ? " loss" : ""}` }, head);
     this.rows.set(item, { record, key: sortKey(record.time), head });
     this.items.set(record.id, item);
+    this.marks.mark(item, head);
     return item;
   }
 
@@ -253,6 +263,7 @@ export class List {
     const message = record.message ?? "";
     const cut = message.length > GLANCE;
     const lost = record.flags?.includes("lost") ?? false;
+    const beside = pairs(record, this.columns);
     return [
       element("time", { datetime: record.time, title: record.time }, rowTime(record.time, this.utc)),
       element(
@@ -265,9 +276,9 @@ export class List {
       ),
       element(
         "span",
-        { class: "message" },
-        ...lines(cut ? message.slice(0, GLANCE) : message),
-        cut ? "…" : null,
+        { class: "said" },
+        element("span", { class: "message" }, ...lines(cut ? message.slice(0, GLANCE) : message), cut ? "…" : null),
+        beside !== "" && element("span", { class: "pairs" }, text(beside)),
       ),
     ];
   }

@@ -159,7 +159,7 @@ export class Overview {
       { class: "card" },
       element("h2", {}, "Newest issues ", found.length > 0 ? all : null),
       found.length > 0
-        ? issueList(shown.slice(0, ISSUES), found, this.on.issue)
+        ? issueList(shown.slice(0, ISSUES), this.on.issue)
         : element("p", { class: "muted" }, "No errors in this range."),
     );
   }

@@ -26,6 +26,7 @@ import { FieldList } from "./field-list.js";
 import { bucketsFor, Histogram } from "./histogram.js";
 import { List } from "./list.js";
 import { Live } from "./live.js";
+import { soughtWords } from "./marks.js";
 import { splitPipeline } from "./query-text.js";
 import { recordView } from "./record.js";
 import { Result } from "./result.js";
@@ -177,7 +178,7 @@ export class Records {
     const { columns, rows } = answer;
     this.result.show(columns && rows ? { ...answer, columns, rows } : null, state);
     const records = columns ? [] : answer.records;
-    this.list.replace(records, state.utc);
+    this.list.replace(records, state.utc, soughtWords(answer.read_as));
     this.listStands = true;
     if (scrollY > 0) scrollTo(0, 0);
     byId("empty").hidden = true;

@@ -32,7 +32,9 @@ export function timeline(table) {
   const numbers = columns.filter(({ kind }) => kind === "number");
   const labels = columns.filter(({ kind }) => kind !== "number");
   const moments = table.rows.map((row) => Date.parse(String(row[0])));
-  const times = [...new Set(moments)].filter((at) => !Number.isNaN(at)).sort((one, other) => one - other);
+  const told = [...new Set(moments)].filter((at) => !Number.isNaN(at)).sort((one, other) => one - other);
+  const step = stepOf(told);
+  const times = withoutHoles(told, step);
   const place = new Map(times.map((at, index) => [at, index]));
   const found = /** @type {Map<string, Series>} */ (new Map());
   table.rows.forEach((row, index) => {
@@ -42,22 +44,40 @@ export function timeline(table) {
     for (const column of numbers) {
       const own = labels.length === 0 || numbers.length > 1;
       const name = [label, own && column.name].filter(Boolean).join(" ") || "(none)";
-      const series = found.get(name) ?? { name, values: times.map(() => null) };
+      // Nothing told is none of what is counted; of anything else it is nothing known.
+      const nothing = column.name.startsWith("count") ? 0 : null;
+      const series = found.get(name) ?? { name, values: times.map(() => nothing) };
       series.values[at] = number(row[column.at]);
       found.set(name, series);
     }
   });
   const series = [...found.values()].sort(byWeight).slice(0, SERIES_MOST);
   const values = series.flatMap((each) => each.values.filter((value) => value !== null));
-  const step = Math.min(...times.slice(1).map((at, index) => at - times[index]), Infinity);
   return {
     times,
-    step: Number.isFinite(step) ? step : 60_000,
+    step,
     series,
     all: found.size,
     lowest: Math.min(0, ...values),
     highest: Math.max(0, ...values),
   };
+}
+
+/** The shortest time between two. @param {number[]} times in order */
+function stepOf(times) {
+  const step = Math.min(...times.slice(1).map((at, index) => at - times[index]), Infinity);
+  return Number.isFinite(step) ? step : 60_000;
+}
+
+/** Steps that are filled up; a range with more is drawn as it was told. */
+const FILLED_MOST = 5000;
+
+/** The steps of which nothing was told too, so that a line does not cross them. @param {number[]} told in order @param {number} step */
+function withoutHoles(told, step) {
+  const all = (told[told.length - 1] - told[0]) / step;
+  // Steps of unequal length, such as months, are left alone.
+  if (!(all < FILLED_MOST) || told.some((at) => (at - told[0]) % step !== 0)) return told;
+  return Array.from({ length: all + 1 }, (_, at) => told[0] + at * step);
 }
 
 /** Levels in their order, all others by size. @param {Series} one @param {Series} other */

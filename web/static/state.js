@@ -22,6 +22,7 @@
  * @property {boolean} utc times in UTC instead of local
  * @property {boolean} wrap long messages break into lines
  * @property {boolean} dense more rows on a screen
+ * @property {boolean} bare messages without their fields beside them
  */
 
 /** Short enough to be fast on any store, long enough to hold what somebody just did. */
@@ -40,7 +41,7 @@ const VIEWS = /** @type {const} */ (["overview", "records", "context", "trace", 
 const SCOPES = /** @type {const} */ (["boot", "service", "all", "trace"]);
 const CHARTS = /** @type {const} */ (["table", "bars", "lines"]);
 const SORTS = /** @type {const} */ (["first", "count"]);
-const FLAGS = /** @type {const} */ (["fields", "live", "utc", "wrap", "dense"]);
+const FLAGS = /** @type {const} */ (["fields", "live", "utc", "wrap", "dense", "bare"]);
 const COLUMNS = ["service"];
 
 /** More do not fit beside each other on any screen. */
@@ -71,6 +72,7 @@ export function readState(search) {
     utc: flag("utc"),
     wrap: flag("wrap"),
     dense: flag("dense"),
+    bare: flag("bare"),
   };
 }
 

@@ -19,6 +19,10 @@ export class TimeMenu {
     );
     byId("presets").append(...this.presets.map((button) => element("li", {}, button)));
     byId("range-form").addEventListener("submit", (event) => this.submitted(event));
+    byId("last-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.chosen(`-${Number(inputById("last-count").value)}${inputById("last-unit").value}`, "");
+    });
     this.menu.addEventListener("beforetoggle", (event) => {
       if (event.newState === "open") this.opened();
     });
@@ -42,6 +46,11 @@ export class TimeMenu {
     if (!state) return;
     const now = Date.now();
     const [start, end] = [moment(state.from, now), moment(state.to, now)];
+    const [, count, unit] = (!state.to && /^-(\d+)([mhdw])$/.exec(state.from)) || [];
+    if (count) {
+      inputById("last-count").value = count;
+      inputById("last-unit").value = unit;
+    }
     // Whole seconds, rounded outwards: nobody types the rest, and nothing shall fall out of the range.
     this.from.value = start === null ? "" : fieldTime(Math.floor(start / 1000) * 1000, state.utc);
     this.to.value = end === null ? "" : fieldTime(Math.ceil(end / 1000) * 1000, state.utc);

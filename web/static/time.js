@@ -22,6 +22,8 @@ export const PRESETS = [
 
 const UNITS = /** @type {Record<string, number>} */ ({ s: SECOND, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY });
 
+const NAMES = /** @type {Record<string, string>} */ ({ s: "second", m: "minute", h: "hour", d: "day", w: "week" });
+
 /**
  * How long ago a relative time is, in ms; null if it is none.
  * @param {string} text
@@ -45,18 +47,22 @@ export function moment(text, now) {
 export function rangeLabel(from, to, utc) {
   const preset = PRESETS.find((each) => each.from === from);
   if (preset && !to) return preset.label;
+  const [, count, unit] = /^-(\d+)([smhdw])$/.exec(from) ?? [];
+  if (count && !to) return `Last ${count} ${NAMES[unit]}${count === "1" ? "" : "s"}`;
   const start = from === ALL_TIME ? "the beginning" : momentLabel(from, utc);
   if (!to) return `${start} – now`;
   const end = momentLabel(to, utc);
-  const sameDay = /^\d/.test(start) && start.slice(0, 6) === end.slice(0, 6);
-  return `${start} – ${sameDay ? end.slice(6) : end}`;
+  const sameDay = /^\d/.test(start) && start.slice(0, 10) === end.slice(0, 10);
+  // Where both ends are of one year, one of them says which.
+  const sameYear = /^\d/.test(start) && start.slice(0, 5) === end.slice(0, 5);
+  return `${start} – ${end.slice(sameDay ? 11 : sameYear ? 5 : 0)}`;
 }
 
 /** To the second: the chart's axis shows the rest. @param {string} text @param {boolean} utc */
 function momentLabel(text, utc) {
   if (relative(text) !== null || text === "now") return text;
   const at = moment(text, 0);
-  return at === null ? text : stamp(at, utc).slice(5, 19).replace(/:00$/, "");
+  return at === null ? text : stamp(at, utc).slice(0, 19).replace(/:00$/, "");
 }
 
 /** The next wider range around this one. @param {string} from @param {string} to @param {number} now */

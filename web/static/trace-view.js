@@ -127,7 +127,7 @@ export class TraceView {
     run.style.width = percent(end - start);
     track.append(run);
     const took = end - start > 0 || records.length > 1 ? duration(end - start) : "";
-    const said = [wait !== null && `${duration(waited)} in the queue`, took].filter(Boolean).join(" + ");
+    const said = [waited >= 0.05 && `${duration(waited)} in the queue`, took].filter(Boolean).join(" + ");
     return element("div", { class: "span-time" }, track, element("span", { class: "span-took" }, said));
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { columnText, columnWidth, moved, toggled } from "../static/columns.js";
+import { columnText, columnWidth, moved, pairs, toggled } from "../static/columns.js";
 import { ExactNumber } from "../static/value.js";
 
 const RECORD = {
@@ -26,6 +26,17 @@ const RECORD = {
   attrs: { env: "prod" },
   spans: [{ name: "request", fields: { path: "/live", id: 1 } }, { name: "open", fields: { id: 2 } }],
 };
+
+test("beside a message stand its fields, short, without those that have a column", () => {
+  const line = (/** @type {any} */ fields, /** @type {string[]} */ columns = []) => pairs({ id: "1", time: "", level: "info", fields }, columns);
+  assert.equal(line({ user_id: 42, path: "/live", reason: "wrong password", none: null }), 'user_id=42  path=/live  reason="wrong password"  none=null');
+  assert.equal(line({ a: 1, b: 2 }, ["a"]), "b=2");
+  assert.equal(line({ map: { a: [1] } }), 'map={"a":[1]}');
+  assert.equal(line({ big: new ExactNumber("9007199254740993") }), "big=9007199254740993");
+  assert.equal(line({ long: "x".repeat(500) }).length, 5 + 80 + 1);
+  assert.ok(line(Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`field_${at}`, "x".repeat(90)]))).length < 700);
+  assert.equal(pairs({ id: "1", time: "", level: "info" }, []), "");
+});
 
 test("a column shows what the query language finds under its name", () => {
   const check = (/** @type {string} */ name, /** @type {string} */ expected) =>

@@ -46,7 +46,7 @@ test("what is told row by row becomes a series for each thing it is told of", ()
     ]),
   );
   assert.deepEqual(drawn.series, [
-    { name: "error", values: [1, null] },
+    { name: "error", values: [1, 0] },
     { name: "info", values: [3, 5] },
   ]);
   assert.equal(drawn.step, 300_000);
@@ -55,6 +55,16 @@ test("what is told row by row becomes a series for each thing it is told of", ()
     two.series.map(({ name }) => name),
     ["/a p95", "/a n"],
   );
+});
+
+test("steps of which nothing was told are there: none of what is counted, a hole of what is measured", () => {
+  const minutes = ["2026-07-28T12:00:00Z", "2026-07-28T12:01:00Z", "2026-07-28T12:04:00Z"];
+  const drawn = timeline(table("time:time count:number p95:number", minutes.map((at) => [at, 2, 7])));
+  assert.equal(drawn.times.length, 5);
+  assert.deepEqual(drawn.series, [
+    { name: "p95", values: [7, 7, null, null, 7] },
+    { name: "count", values: [2, 2, 0, 0, 2] },
+  ]);
 });
 
 test("a timeline of nothing, or of one moment, can be drawn too", () => {

@@ -53,10 +53,13 @@ test("a field for a time gives back what it was given", () => {
 test("ranges are named as people say them", () => {
   assert.equal(rangeLabel("-1h", "", true), "Last hour");
   assert.equal(rangeLabel("all", "", true), "All time");
-  assert.equal(rangeLabel("-3h", "", true), "-3h – now");
-  assert.equal(rangeLabel("2026-07-28T10:00:00Z", "2026-07-28T11:30:15.5Z", true), "07-28 10:00 – 11:30:15");
-  assert.equal(rangeLabel("2026-07-28T23:00:00Z", "2026-07-29T01:00:00Z", true), "07-28 23:00 – 07-29 01:00");
-  assert.equal(rangeLabel("all", "2026-07-28T11:00:00Z", true), "the beginning – 07-28 11:00");
+  assert.equal(rangeLabel("-3h", "", true), "Last 3 hours");
+  assert.equal(rangeLabel("-1d", "", true), "Last 1 day");
+  assert.equal(rangeLabel("-3h", "-1h", true), "-3h – -1h");
+  assert.equal(rangeLabel("2026-07-28T10:00:00Z", "2026-07-28T11:30:15.5Z", true), "2026-07-28 10:00 – 11:30:15");
+  assert.equal(rangeLabel("2026-07-28T23:00:00Z", "2026-07-29T01:00:00Z", true), "2026-07-28 23:00 – 07-29 01:00");
+  assert.equal(rangeLabel("2025-12-31T23:00:00Z", "2026-01-01T01:00:00Z", true), "2025-12-31 23:00 – 2026-01-01 01:00");
+  assert.equal(rangeLabel("all", "2026-07-28T11:00:00Z", true), "the beginning – 2026-07-28 11:00");
 });
 
 test("zooming out walks the presets up to now, and doubles a range that ended before", () => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::AppState;
 use super::error::{ApiError, Body};
 use crate::saved::{Entry, SavedSearch};
-use crate::search::Rule;
+use crate::search::{Rule, countable};
 
 /// A rule and the time in which to look at it.
 #[derive(Deserialize)]
@@ -48,6 +48,7 @@ pub(super) async fn make(
     State(state): State<AppState>,
     Body(search): Body<SavedSearch>,
 ) -> Result<Json<Entry>, ApiError> {
+    judged(&search)?;
     Ok(Json(state.saved.keep(None, search).await?))
 }
 
@@ -56,7 +57,16 @@ pub(super) async fn change(
     Path(id): Path<String>,
     Body(search): Body<SavedSearch>,
 ) -> Result<Json<Entry>, ApiError> {
+    judged(&search)?;
     Ok(Json(state.saved.keep(Some(id), search).await?))
+}
+
+/// Refuses an alert that could never be judged.
+fn judged(search: &SavedSearch) -> Result<(), ApiError> {
+    if search.alert.is_some() {
+        countable(&search.q)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn forget(State(state): State<AppState>, Path(id): Path<String>) -> Result<(), ApiError> {

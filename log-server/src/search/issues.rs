@@ -10,10 +10,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::{Account, why};
 use super::fingerprint::{Fingerprint, first_line};
+use super::novelty::Novelty;
 use super::params::IssuesParams;
 use super::{SearchError, Searcher};
 use crate::query::{Field, Filter, Pattern, Test};
-use crate::store::{Budget, Direction, Parts, Scan, Search, Store, StoreError, TimeRange};
+use crate::store::{Direction, Parts, Scan, Search, Store, StoreError, TimeRange};
 
 /// Issues that are told apart; a program with more has another problem.
 const ISSUES: usize = 2_000;
@@ -53,6 +54,8 @@ struct Issue {
     first_seen: String,
     last_seen: String,
     services: Vec<ShownService>,
+    /// Services that had an earlier version, but not this issue in it.
+    new_since: Vec<NewSince>,
     /// How many over time, in equal steps from the first to the last moment of the answer.
     sparkline: Vec<u64>,
     /// The newest of them.
@@ -65,6 +68,12 @@ struct Issue {
 struct ShownService {
     service: Arc<str>,
     versions: Vec<ShownVersion>,
+}
+
+#[derive(serde::Serialize)]
+struct NewSince {
+    service: Arc<str>,
+    version: Arc<str>,
 }
 
 #[derive(serde::Serialize)]
@@ -150,9 +159,10 @@ impl Searcher {
             });
             groups.truncate(limit);
             let span = span(range, &groups);
+            let mut novelty = Novelty::new(&store, budget);
             let shown = groups
                 .iter()
-                .map(|(key, group)| shown(&store, filter, key, group, span, budget));
+                .map(|(key, group)| shown(&store, filter, key, group, span, &mut novelty));
             Ok(IssuesAnswer {
                 issues: shown.collect::<Result<_, _>>()?,
                 total,
@@ -170,7 +180,7 @@ fn shown(
     key: &Key,
     group: &Group,
     span: (Timestamp, Timestamp),
-    budget: &Budget,
+    novelty: &mut Novelty<'_>,
 ) -> Result<Issue, StoreError> {
     let found = Filter::and([filter.clone(), key.filter()]);
     // The newest one's moment is known, so hardly anything has to be looked at.
@@ -183,12 +193,25 @@ fn shown(
         after: None,
         direction: Direction::Older,
         limit: 1,
-        budget,
+        budget: novelty.budget(),
     })?;
     let (callsite, fingerprint) = match key {
         Key::Place { file, line, .. } => (Some(place(file, *line)), None),
         Key::Wording { fingerprint, .. } => (None, Some(fingerprint.text())),
     };
+    let mut new_since = Vec::new();
+    for (service, versions) in &group.services {
+        let first = versions.iter().min_by_key(|(_, seen)| seen.first);
+        let Some((version, seen)) = first.filter(|(version, _)| !version.is_empty()) else {
+            continue;
+        };
+        if novelty.is_new(&key.filter(), service, version, seen.first)? {
+            new_since.push(NewSince {
+                service: service.clone(),
+                version: version.clone(),
+            });
+        }
+    }
     let services = group.services.iter().map(|(service, versions)| ShownService {
         service: service.clone(),
         versions: versions
@@ -212,6 +235,7 @@ fn shown(
         first_seen: group.seen.first.to_string(),
         last_seen: group.seen.last.to_string(),
         services: services.collect(),
+        new_since,
         sparkline: group.moments.line(span),
         sample: newest.records.first().map(|record| record.id.to_string()),
         query: found.to_string(),

@@ -11,6 +11,7 @@ mod around;
 mod fields;
 mod fingerprint;
 mod issues;
+mod novelty;
 mod stats;
 mod export;
 mod file;
@@ -43,6 +44,7 @@ pub use params::{
 };
 pub use pipeline::{Cell, ColumnHead, Kind, ShownTable};
 pub use stats::StatsAnswer;
+pub(crate) use watch::countable;
 pub use watch::{Fired, Rule, Watched};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.

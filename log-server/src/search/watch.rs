@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use log_record::Timestamp;
 
+use super::answer::why;
 use super::moment::range;
 use super::{SearchError, Searcher, asked};
+use crate::query::Filter;
 use crate::store::{Direction, Histogram, Search, StoredRecord, TimeRange};
 
 /// Buckets a window is counted in when the past is looked at: it moves in steps of this part of its length.
@@ -62,7 +64,7 @@ impl Searcher {
     /// # Errors
     /// As for a search. A count that is not whole is an error too: a rule must not be judged by it.
     pub async fn watch(&self, q: &str, range: TimeRange, lines: usize) -> Result<Watched, SearchError> {
-        let filter = asked(q, None)?.query.filter;
+        let filter = countable(q)?;
         let store = self.store.clone();
         self.run(move |budget| {
             let counted = store.histogram(&Histogram {
@@ -71,8 +73,8 @@ impl Searcher {
                 buckets: 1,
                 budget,
             })?;
-            if counted.partial.is_some() {
-                return Err(SearchError::Busy);
+            if let Some(partial) = counted.partial {
+                return Err(SearchError::Incomplete(why(partial)));
             }
             let page = store.search(&Search {
                 filter: &filter,
@@ -103,7 +105,7 @@ impl Searcher {
     ) -> Result<Vec<Fired>, SearchError> {
         let mut range = range(Some(from), Some(to))?;
         range.to = range.to.min(Timestamp::now());
-        let filter = asked(q, None)?.query.filter;
+        let filter = countable(q)?;
         let store = self.store.clone();
         self.run(move |budget| {
             let length = range.to.since(range.from);
@@ -144,6 +146,23 @@ impl Searcher {
         })
         .await
     }
+}
+
+/// The filter of a query whose records can be counted.
+///
+/// # Errors
+/// When it has a pipeline: what that makes of the records is not what would be counted.
+pub(crate) fn countable(q: &str) -> Result<Filter, SearchError> {
+    let query = asked(q, None)?.query;
+    if !query.pipeline.is_empty() {
+        return Err(SearchError::BadParameter {
+            name: "q",
+            why: "an alert counts the records that match, so its query has no pipeline: leave out what begins \
+                  with |"
+                .into(),
+        });
+    }
+    Ok(query.filter)
 }
 
 /// Where windows of so many steps begin to satisfy the rule: the step behind each window, and its count.
