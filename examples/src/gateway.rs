@@ -1,42 +1,28 @@
-//! How the HTTP sides treat requests: one span per request that continues the caller's trace, one record when it is
-//! done, and faults of the services as status codes.
+//! How the HTTP sides treat requests, inside the span that the layer's tower middleware opens for each: one record when it
+//! is done, and faults of the services as status codes.
 
 use std::time::Instant;
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{error, info, warn};
 
-/// Wraps a request in its span. The answer carries the trace, so that who asked can look it up: `trace:ID` on the
-/// search page.
-pub async fn traced(request: Request, next: Next) -> Response {
+/// Logs each request when it is answered.
+pub async fn logged(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-    // The layer reads a span field of this name: the request goes on in the caller's trace.
-    let traceparent = request
-        .headers()
-        .get("traceparent")
-        .and_then(|header| header.to_str().ok());
-    let span = info_span!("request", method, path, traceparent);
-    async {
-        let started = Instant::now();
-        let mut response = next.run(request).await;
-        let (status, latency_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
-        match status {
-            500.. => error!(status, latency_ms, "{method} {path} failed"),
-            400.. => warn!(status, latency_ms, "{method} {path} refused"),
-            _ => info!(status, latency_ms, "{method} {path}"),
-        }
-        if let Some(value) = log_layer::traceparent().and_then(|trace| HeaderValue::from_str(&trace).ok()) {
-            response.headers_mut().insert("traceparent", value);
-        }
-        response
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let (status, latency_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+    match status {
+        500.. => error!(status, latency_ms, "{method} {path} failed"),
+        400.. => warn!(status, latency_ms, "{method} {path} refused"),
+        _ => info!(status, latency_ms, "{method} {path}"),
     }
-    .instrument(span)
-    .await
+    response
 }
 
 /// The secret of an `Authorization: Bearer …` header.

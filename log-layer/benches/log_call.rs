@@ -1,19 +1,24 @@
 //! What one log call costs the program: the same event, five fields inside two spans, through several layers.
-//! `cargo bench -p layer-benches`; nothing else should run beside it. `BENCH_EVENTS` says how many events each thread
-//! logs in a burst (200,000), `BENCH_SPACED` how many one millisecond apart (3,000), `BENCH_SUBJECTS` which subjects.
+//! `cargo bench -p layer-benches --bench log_call`; nothing else should run beside it. Each thread logs `BENCH_SPACED`
+//! events one millisecond apart (3,000), `BENCH_BURSTS` a hundred at a time with a pause behind them (20,000), and
+//! `BENCH_FLOOD` without a pause (100,000), where most are refused; 0 leaves that out. `BENCH_SUBJECTS` names subjects,
+//! with `;` between them.
 //!
 //! Every case is a process of its own, because a subscriber is installed once for all threads. Times are those of the
 //! single call by the processor's clock, less what reading that clock costs.
 
 mod allocations;
 mod measure;
+mod mode;
 mod server;
 mod sink;
 mod subject;
+mod times;
 
 use std::process::Command;
 
-use measure::{Case, Mode, Row};
+use measure::{Case, Row};
+use mode::Mode;
 use subject::Subject;
 
 const THREADS: [usize; 3] = [1, 4, 16];
@@ -32,9 +37,9 @@ fn main() {
     let wanted = std::env::var("BENCH_SUBJECTS").unwrap_or_default();
     let subjects: Vec<_> = Subject::ALL
         .into_iter()
-        .filter(|subject| wanted.is_empty() || wanted.split(',').any(|name| name == subject.name()))
+        .filter(|subject| wanted.is_empty() || wanted.split(';').any(|name| name == subject.name()))
         .collect();
-    for mode in [Mode::Spaced, Mode::Burst] {
+    for mode in Mode::ALL.into_iter().filter(|mode| mode.is_wanted()) {
         for threads in THREADS {
             table(&subjects, mode, threads);
         }

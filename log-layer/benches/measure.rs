@@ -9,37 +9,12 @@ use quanta::Clock;
 use tracing::{info, info_span};
 
 use crate::allocations;
+use crate::mode::Mode;
 use crate::subject::{Installed, Subject};
+use crate::times::Times;
 
 /// Events before the measured ones: thread-locals, call-site caches and buffers are there after them.
 const WARM_UP: usize = 2_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// A millisecond apart, as in a service with little to do: every wake-up shows.
-    Spaced,
-    /// One after the other.
-    Burst,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Mode::Spaced => "1 ms apart",
-            Mode::Burst => "bursts",
-        })
-    }
-}
-
-impl Mode {
-    fn events(self) -> usize {
-        let (variable, default) = match self {
-            Mode::Spaced => ("BENCH_SPACED", 3_000),
-            Mode::Burst => ("BENCH_EVENTS", 200_000),
-        };
-        std::env::var(variable).map_or(default, |text| text.parse().expect("a number of events"))
-    }
-}
 
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
@@ -50,14 +25,9 @@ pub struct Case {
 
 impl Case {
     pub fn arguments(&self) -> [String; 3] {
-        let mode = if self.mode == Mode::Burst {
-            "burst"
-        } else {
-            "spaced"
-        };
         [
             self.subject.name().to_owned(),
-            mode.to_owned(),
+            word(self.mode).to_owned(),
             self.threads.to_string(),
         ]
     }
@@ -68,11 +38,7 @@ impl Case {
         };
         Some(Case {
             subject: Subject::ALL.into_iter().find(|known| known.name() == subject)?,
-            mode: if mode == "burst" {
-                Mode::Burst
-            } else {
-                Mode::Spaced
-            },
+            mode: Mode::ALL.into_iter().find(|known| word(*known) == mode)?,
             threads: threads.parse().ok()?,
         })
     }
@@ -140,14 +106,11 @@ pub fn run(case: &Case) -> Row {
     });
     let all = (case.threads * events) as f64;
     let (shipped_bytes, kept) = installed.finish(case.threads * (events + WARM_UP));
-    let mut times: Vec<u32> = results.iter().flat_map(|(times, ..)| times).copied().collect();
-    times.sort_unstable();
-    let clock = clock_cost();
-    let at = |part: f64| (f64::from(times[((times.len() - 1) as f64 * part) as usize]) - clock).max(0.0);
+    let times = Times::new(results.iter().flat_map(|(times, ..)| times).copied().collect());
     Row {
-        p50: at(0.5),
-        p99: at(0.99),
-        p999: at(0.999),
+        p50: times.at(0.5),
+        p99: times.at(0.99),
+        p999: times.at(0.999),
         allocations: results.iter().map(|(_, count, _)| count).sum::<u64>() as f64 / all,
         allocated_bytes: results.iter().map(|(.., bytes)| bytes).sum::<u64>() as f64 / all,
         shipped_bytes,
@@ -175,8 +138,8 @@ fn thread(mode: Mode, events: usize, barrier: &Barrier) -> (Vec<u32>, u64, u64) 
         log(number);
         let end = clock.raw();
         *time = u32::try_from(clock.delta_as_nanos(start, end)).unwrap_or(u32::MAX);
-        if mode == Mode::Spaced {
-            std::thread::sleep(Duration::from_millis(1));
+        if let Some(pause) = mode.pause(number + 1) {
+            std::thread::sleep(pause);
         }
     }
     let after = allocations::of_this_thread();
@@ -197,15 +160,10 @@ fn log(number: usize) {
     );
 }
 
-/// What reading the clock twice adds to every time.
-fn clock_cost() -> f64 {
-    let clock = Clock::new();
-    let mut times: Vec<u64> = (0..10_000)
-        .map(|_| {
-            let start = clock.raw();
-            clock.delta_as_nanos(start, clock.raw())
-        })
-        .collect();
-    times.sort_unstable();
-    times[times.len() / 2] as f64
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Spaced => "spaced",
+        Mode::Burst => "burst",
+        Mode::Flood => "flood",
+    }
 }

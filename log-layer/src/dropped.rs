@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::SystemTime;
 
+use foldhash::fast::RandomState;
 use tracing_core::callsite::Identifier;
 use tracing_core::{Level, Metadata};
 
@@ -83,8 +84,8 @@ impl Dropped {
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     pub(crate) tally: Tally,
-    /// How many of each call-site.
-    pub(crate) sites: HashMap<Identifier, (&'static Metadata<'static>, u64)>,
+    /// How many of each call-site. Hashed quickly: an overload must cost little.
+    pub(crate) sites: HashMap<Identifier, (&'static Metadata<'static>, u64), RandomState>,
 }
 
 impl Refusals {

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing_core::span::{Attributes, Id, Record};
@@ -23,7 +24,7 @@ use crate::dropped::DropReason;
 use crate::fields::{Budget, Collector, Fields};
 use crate::levels::Levels;
 use crate::lifetime::{self, Lifetime, SpanEvents};
-use crate::packed::{Packer, Surroundings};
+use crate::packed::{self, Around, Packer, Stamp};
 use crate::rate::RateLimit;
 use crate::reentry::{self, Entry};
 use crate::span::{Node, SpanData};
@@ -79,6 +80,7 @@ where
         span_events,
     } = recording;
     let recorder = Recorder {
+        number: LAYERS.fetch_add(1, Relaxed),
         buffer,
         levels: levels.clone(),
         span_events,
@@ -90,12 +92,17 @@ where
     recorder.with_filter(levels)
 }
 
+/// Layers made so far.
+static LAYERS: AtomicUsize = AtomicUsize::new(0);
+
 /// Room for what every record has: number, time, call-site, ids, thread, flags.
 const FIXED_BYTES: usize = 512;
 
 /// The layer below its filter.
 #[derive(Debug)]
 pub struct Recorder {
+    /// No other layer of this process has it.
+    number: usize,
     buffer: Arc<Delivery>,
     levels: Levels,
     span_events: SpanEvents,
@@ -117,34 +124,39 @@ where
             let mut fields = Fields::default();
             attributes.record(&mut self.collector(&mut fields));
             let Some(span) = context.span(id) else { return };
-            let around = |span: SpanRef<'_, S>| Some(span.extensions().get::<SpanData>()?.0.clone());
-            let parent = span.scope().skip(1).find_map(around);
+            let parent = span.scope().skip(1).find_map(|span| self.node(&span));
             let lifetime = self.span_events.on_close().then(|| Lifetime::new(Instant::now()));
-            let node = Arc::new(Node::new(attributes.metadata(), fields, parent, lifetime));
-            let known = {
-                // A second layer of ours finds the span taken care of: ids must be the same in both.
-                let mut extensions = span.extensions_mut();
-                let known = extensions.get_mut::<SpanData>().map(|data| data.0.clone());
-                if known.is_none() {
-                    extensions.insert(SpanData(node.clone()));
-                }
-                known
-            };
+            let twin = span.extensions().get::<SpanData>().map(|data| data.any().clone());
+            let node = Arc::new(Node::new(
+                attributes.metadata(),
+                fields,
+                parent,
+                lifetime,
+                twin.as_deref(),
+            ));
+            let mut extensions = span.extensions_mut();
+            match extensions.get_mut::<SpanData>() {
+                Some(data) => data.add(self.number, node.clone()),
+                None => extensions.insert(SpanData::new(self.number, node.clone())),
+            }
+            drop(extensions);
             if self.span_events.on_new() {
-                self.record_moment(attributes.metadata(), &known.unwrap_or(node), None);
+                self.record_moment(attributes.metadata(), &node, None);
             }
         });
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        packed::moved();
         if self.span_events.on_close() {
-            with_lifetime(id, &context, |life| life.enter(Instant::now()));
+            self.with_lifetime(id, &context, |life| life.enter(Instant::now()));
         }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        packed::moved();
         if self.span_events.on_close() {
-            with_lifetime(id, &context, |life| life.exit(Instant::now()));
+            self.with_lifetime(id, &context, |life| life.exit(Instant::now()));
         }
     }
 
@@ -154,8 +166,7 @@ where
         }
         shielded(|| {
             let Some(span) = context.span(&id) else { return };
-            let node = span.extensions().get::<SpanData>().map(|data| data.0.clone());
-            if let Some(node) = node
+            if let Some(node) = self.node(&span)
                 && let Some(life) = &node.lifetime
             {
                 self.record_moment(span.metadata(), &node, Some(life.times(Instant::now())));
@@ -168,7 +179,7 @@ where
             let mut fields = Fields::default();
             values.record(&mut self.collector(&mut fields));
             let Some(span) = context.span(id) else { return };
-            if let Some(SpanData(node)) = span.extensions().get() {
+            if let Some(node) = self.node(&span) {
                 node.record(fields, self.span_budget);
             }
         });
@@ -211,12 +222,30 @@ impl Recorder {
         }
     }
 
+    /// What this layer keeps with the span.
+    fn node<S>(&self, span: &SpanRef<'_, S>) -> Option<Arc<Node>>
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        span.extensions().get::<SpanData>()?.of(self.number).cloned()
+    }
+
+    fn with_lifetime<S>(&self, id: &Id, context: &Context<'_, S>, work: impl FnOnce(&Lifetime))
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let node = context.span(id).and_then(|span| self.node(&span));
+        if let Some(life) = node.as_ref().and_then(|node| node.lifetime.as_ref()) {
+            work(life);
+        }
+    }
+
     /// Whether the call-site has not logged too often, and then how many of its records were not let through before.
     fn admit(&self, event: &Event<'_>) -> Option<u64> {
         let Some(limit) = &self.rate_limit else {
             return Some(0);
         };
-        let foreign = event.normalized_metadata();
+        let foreign = foreign(event);
         limit.admit(event.metadata(), foreign.as_ref(), Instant::now())
     }
 
@@ -251,72 +280,64 @@ impl Recorder {
     ) where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let Scratch { body, thread } = scratch;
+        let Scratch { body, around } = scratch;
         // The log crate's records share one call-site per level; the true one is in their fields.
-        if let Some(metadata) = event.normalized_metadata() {
+        if let Some(metadata) = foreign(event) {
             callsite::write(body, &metadata);
         }
         let site_bytes = body.len();
         let mut packer = Packer::new(body, self.event_budget, event);
         // After the values: printing them may have recorded something in a span.
-        let span = context.event_span(event);
-        let extensions = span.as_ref().map(SpanRef::extensions);
-        let data = extensions
-            .as_ref()
-            .and_then(|extensions| extensions.get::<SpanData>());
-        let weight = packer.surround(&Surroundings {
-            thread,
-            suppressed,
-            span: data.map(|SpanData(node)| &**node),
-            ids: traceparent::of_others(),
-            spans_bytes: self.spans_bytes,
-        });
+        let stamp = event.is_contextual().then(|| Stamp::now(self.number));
+        if !around.is(stamp) {
+            let node = context.event_span(event).and_then(|span| self.node(&span));
+            around.pack(stamp, node.as_deref(), self.spans_bytes);
+        }
+        let weight = packer.surround(around, suppressed, traceparent::of_others());
         let time = packer.time.unwrap_or(time);
         let head = Head::packed(time, event.metadata(), site_bytes, weight);
         self.buffer.push(head, body);
     }
 }
 
+/// The true call-site of a record of the log crate. Those have this target, by which they are told from all others in no
+/// time; to look closer costs as much as to pack two fields.
+fn foreign<'a>(event: &'a Event<'a>) -> Option<Metadata<'a>> {
+    if event.metadata().target() != "log" {
+        return None;
+    }
+    event.normalized_metadata()
+}
+
 /// Memory a thread reuses for every event. It is taken, not borrowed: a nested event finds none and brings its own, and
 /// a panic loses nothing but memory.
 struct Scratch {
     body: Vec<u8>,
-    /// The name of the thread it belongs to; asking for that costs as much as packing a field.
-    thread: Box<str>,
+    around: Around,
 }
 
 thread_local! {
-    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 impl Scratch {
-    fn take() -> Scratch {
+    fn take() -> Box<Scratch> {
         let kept = SCRATCH.try_with(Cell::take).ok().flatten();
-        let mut scratch = kept.unwrap_or_else(|| Scratch {
-            body: Vec::new(),
-            thread: std::thread::current().name().unwrap_or_default().into(),
+        let mut scratch = kept.unwrap_or_else(|| {
+            Box::new(Scratch {
+                body: Vec::new(),
+                around: Around::new(std::thread::current().name().unwrap_or_default()),
+            })
         });
         scratch.body.clear();
         scratch
     }
 
-    fn keep(self) {
-        if self.body.capacity() <= SCRATCH_BYTES {
+    fn keep(self: Box<Scratch>) {
+        if self.body.capacity() <= SCRATCH_BYTES && self.around.capacity() <= SCRATCH_BYTES {
             // A thread that is ending keeps nothing.
             let _ = SCRATCH.try_with(|kept| kept.set(Some(self)));
         }
-    }
-}
-
-fn with_lifetime<S>(id: &Id, context: &Context<'_, S>, work: impl FnOnce(&Lifetime))
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    if let Some(span) = context.span(id)
-        && let Some(SpanData(node)) = span.extensions().get()
-        && let Some(life) = &node.lifetime
-    {
-        work(life);
     }
 }
 

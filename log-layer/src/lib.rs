@@ -125,7 +125,7 @@ pub fn traceparent() -> Option<String> {
         let span = registry.span(current.id()?)?;
         span.scope().find_map(|span| {
             let extensions = span.extensions();
-            let span::SpanData(node) = extensions.get()?;
+            let node = extensions.get::<span::SpanData>()?.any();
             Some(traceparent::header(node.trace(), node.id))
         })
     })

@@ -3,7 +3,7 @@
 //! Promises: an event finds everything in one look-up, and takes no lock unless a field was recorded late; whoever fills
 //! it has run the user's code before. A span keeps the data of those around it alive, never the other way round.
 
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_core::Metadata;
@@ -19,9 +19,47 @@ const TRACEPARENT: &str = "traceparent";
 /// More spans around one event are most likely a recursion; the innermost are kept.
 const DEPTH: usize = 32;
 
-/// What stands in the registry's extensions for each span.
-#[derive(Debug, Clone)]
-pub(crate) struct SpanData(pub(crate) Arc<Node>);
+/// How often a field was recorded late, in any span: what was packed before may be old.
+static CHANGES: AtomicUsize = AtomicUsize::new(0);
+
+/// Differs once a span has changed. Read it before the span.
+pub(crate) fn changes() -> usize {
+    CHANGES.load(Acquire)
+}
+
+/// What stands in the registry's extensions for each span: a node for each layer of ours that keeps the span, because each
+/// may keep other spans around it. Ids are the same in all.
+#[derive(Debug)]
+pub(crate) struct SpanData {
+    first: (usize, Arc<Node>),
+    others: Vec<(usize, Arc<Node>)>,
+}
+
+impl SpanData {
+    /// The node of the first layer that came, which has that number.
+    pub(crate) fn new(layer: usize, node: Arc<Node>) -> SpanData {
+        SpanData {
+            first: (layer, node),
+            others: Vec::new(),
+        }
+    }
+
+    /// The node of another layer.
+    pub(crate) fn add(&mut self, layer: usize, node: Arc<Node>) {
+        self.others.push((layer, node));
+    }
+
+    /// The node of the layer with that number.
+    pub(crate) fn of(&self, layer: usize) -> Option<&Arc<Node>> {
+        let mut nodes = std::iter::once(&self.first).chain(&self.others);
+        nodes.find(|(number, _)| *number == layer).map(|(_, node)| node)
+    }
+
+    /// A node that has the ids.
+    pub(crate) fn any(&self) -> &Arc<Node> {
+        &self.first.1
+    }
+}
 
 /// One open span.
 #[derive(Debug)]
@@ -52,20 +90,22 @@ struct Now {
 }
 
 impl Node {
-    /// A span below `parent`, or a root of its own trace.
+    /// A span below `parent`, or a root of its own trace, with the ids that another layer has given to it, if one has.
     pub(crate) fn new(
         metadata: &'static Metadata<'static>,
         mut fields: Fields,
         parent: Option<Arc<Node>>,
         lifetime: Option<Lifetime>,
+        twin: Option<&Node>,
     ) -> Node {
-        let trace = take_trace(&mut fields)
-            .or_else(|| Some(parent.as_ref()?.trace()))
+        let named = take_trace(&mut fields);
+        let trace = named
+            .or_else(|| Some(twin.or(parent.as_deref())?.trace()))
             .unwrap_or_else(TraceId::random);
         let mut json = Vec::with_capacity(fields.json().len() + metadata.name().len() + 32);
         write(&mut json, metadata.name(), &fields);
         Node {
-            id: SpanId::random(),
+            id: twin.map_or_else(SpanId::random, |twin| twin.id),
             name: metadata.name(),
             parent,
             lifetime,
@@ -91,6 +131,8 @@ impl Node {
         }
         now.fields.absorb(&later, budget);
         self.changed.store(true, Release);
+        drop(now);
+        CHANGES.fetch_add(1, Release);
     }
 
     pub(crate) fn trace(&self) -> TraceId {

@@ -13,10 +13,10 @@ const FEWEST: usize = 8;
 /// More would only hold more memory that is half full.
 const MOST: usize = 32;
 
-/// How many places threads need so that they rarely meet.
+/// How many places threads need so that they rarely meet; a power of two, which spares every event a division.
 pub(crate) fn places() -> usize {
     let processors = thread::available_parallelism().map_or(FEWEST, usize::from);
-    processors.clamp(FEWEST, MOST)
+    processors.clamp(FEWEST, MOST).next_power_of_two()
 }
 
 /// This thread's number, which may be that of another: a thread that is ending has none of its own.

@@ -8,7 +8,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Parser;
 use examples::accounts::User;
-use examples::gateway::{CallError, bearer, traced};
+use examples::gateway::{CallError, bearer, logged};
+use log_layer::tower::RequestSpans;
 use rpc::{Client, Kw};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -64,7 +65,8 @@ async fn main() -> anyhow::Result<()> {
         .route("/channels", get(channels))
         .route("/channels/{id}/programme", get(programme))
         .route("/channels/{id}/ticket", post(ticket))
-        .layer(axum::middleware::from_fn(traced))
+        .layer(axum::middleware::from_fn(logged))
+        .layer(RequestSpans::new())
         .with_state(services);
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;

@@ -11,7 +11,8 @@ use axum::routing::get;
 use clap::Parser;
 use examples::accounts::User;
 use examples::catalog;
-use examples::gateway::{CallError, traced};
+use examples::gateway::{CallError, logged};
+use log_layer::tower::RequestSpans;
 use rpc::Client;
 use serde::Deserialize;
 use serde_json::json;
@@ -56,7 +57,8 @@ async fn main() -> anyhow::Result<()> {
     let announcing = tokio::spawn(announce(service.events.clone(), stop.clone()));
     let router = Router::new()
         .route("/events", get(enter))
-        .layer(axum::middleware::from_fn(traced))
+        .layer(axum::middleware::from_fn(logged))
+        .layer(RequestSpans::new())
         .with_state(service);
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::traceparent::system_random;
 
 /// What is known of a service before it runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
     pub(crate) service: String,
     /// `host:pid` if none is given.

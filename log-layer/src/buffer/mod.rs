@@ -193,7 +193,7 @@ impl Buffer {
     }
 
     fn shard(&self) -> &Shard {
-        &self.shards[thread_number() % self.shards.len()]
+        &self.shards[thread_number() & (self.shards.len() - 1)]
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

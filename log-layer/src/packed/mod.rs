@@ -12,15 +12,17 @@
 //! | 4 | how long the values are together |
 //! | 1 + 1 + n, repeated | a value: its tag, its field's number at the call-site, and what the tag says |
 //! | 1 + n | the thread's name |
-//! | 8 | how many events of the call-site were suppressed before this one |
 //! | 16 + 8 + 4 + n | trace, span, and the spans around the event as the inside of a JSON array |
+//! | 8 | how many events of the call-site were suppressed before this one |
 //!
 //! Names are not in it: the call-site has them.
 
 mod pack;
+mod around;
 mod unpack;
 
-pub(crate) use pack::{Packer, Surroundings};
+pub(crate) use around::{Around, Stamp, moved};
+pub(crate) use pack::Packer;
 pub(crate) use unpack::Unpacker;
 
 /// Bits of the first byte.
@@ -44,6 +46,18 @@ mod tag {
     pub(super) const TEXT: u8 = 5;
     /// One byte with the number of texts, and those: an error and its causes.
     pub(super) const ERROR: u8 = 6;
+}
+
+/// Leaves room for a length; what is packed from here on is what it tells.
+fn reserve_length(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    at
+}
+
+fn set_length(out: &mut [u8], at: usize) {
+    let len = u32::try_from(out.len() - at - 4).expect("an event is far below 4 GiB");
+    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
 }
 
 #[cfg(test)]

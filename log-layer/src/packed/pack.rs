@@ -8,10 +8,9 @@ use std::time::{Duration, SystemTime};
 use tracing_core::Event;
 use tracing_core::field::{Field, Visit};
 
-use super::{has, tag};
+use super::{Around, has, reserve_length, set_length, tag};
 use crate::encode::CAUSES;
 use crate::fields::Budget;
-use crate::span::Node;
 use crate::traceparent::{SpanId, TraceId};
 
 /// What the JSON of a value takes besides its name and what it takes here, in round figures.
@@ -19,18 +18,6 @@ const PUNCTUATION: usize = 4;
 
 /// A name that is no field but the time of what is logged.
 const OWN_TIME: &str = "log.time";
-
-/// What stands around an event's values.
-#[derive(Debug)]
-pub(crate) struct Surroundings<'a> {
-    pub(crate) thread: &'a str,
-    pub(crate) suppressed: u64,
-    pub(crate) span: Option<&'a Node>,
-    /// In place of the span's own.
-    pub(crate) ids: Option<(TraceId, SpanId)>,
-    /// How much the spans may take.
-    pub(crate) spans_bytes: usize,
-}
 
 /// Packs one event.
 #[derive(Debug)]
@@ -59,39 +46,34 @@ impl<'a> Packer<'a> {
             names: 0,
             time: None,
         };
-        let at = packer.reserve_length();
+        let at = reserve_length(packer.out);
         event.record(&mut packer);
-        packer.set_length(at);
+        set_length(packer.out, at);
         packer
     }
 
-    /// Appends the rest. Returns how much JSON the event will be, in round figures and escapes aside.
-    pub(crate) fn surround(&mut self, around: &Surroundings<'_>) -> usize {
-        let mut here = self.out[self.start];
-        if let Ok(len @ 1..) = u8::try_from(around.thread.len()) {
-            here |= has::THREAD;
-            self.out.push(len);
-            self.out.extend_from_slice(around.thread.as_bytes());
-        }
-        if around.suppressed > 0 {
-            here |= has::SUPPRESSED;
-            self.out.extend_from_slice(&around.suppressed.to_le_bytes());
-        }
-        let ids = around
-            .ids
-            .or_else(|| around.span.map(|span| (span.trace(), span.id)));
+    /// Appends the rest; `ids` are in place of the span's own. Returns how much JSON the event will be, in round figures
+    /// and escapes aside.
+    pub(crate) fn surround(
+        &mut self,
+        around: &Around,
+        suppressed: u64,
+        ids: Option<(TraceId, SpanId)>,
+    ) -> usize {
+        let mut here = self.out[self.start] | around.here;
+        let at = self.out.len() + around.ids_at;
+        self.out.extend_from_slice(&around.bytes);
         if let Some((trace, span)) = ids {
-            here |= has::SPANS;
-            self.out.extend_from_slice(&trace.to_bytes());
-            self.out.extend_from_slice(&span.to_bytes());
-            let at = self.reserve_length();
-            let chain = around
-                .span
-                .map(|span| span.write_chain(self.out, around.spans_bytes));
-            if chain == Some(true) {
-                here |= has::TRUNCATED;
+            if here & has::SPANS == 0 {
+                here |= has::SPANS;
+                self.out.extend_from_slice(&[0; 16 + 8 + 4]);
             }
-            self.set_length(at);
+            self.out[at..at + 16].copy_from_slice(&trace.to_bytes());
+            self.out[at + 16..at + 24].copy_from_slice(&span.to_bytes());
+        }
+        if suppressed > 0 {
+            here |= has::SUPPRESSED;
+            self.out.extend_from_slice(&suppressed.to_le_bytes());
         }
         self.out[self.start] = here;
         self.out.len() - self.start + self.names
@@ -101,25 +83,35 @@ impl<'a> Packer<'a> {
         self.out[self.start] |= has::TRUNCATED;
     }
 
-    /// Starts a value. Returns whether there is room for it.
-    fn begin(&mut self, field: &Field, tag: u8) -> bool {
+    /// Whether there is room for another value.
+    fn admits(&mut self, field: &Field) -> Option<u8> {
         let used = self.out.len() - self.values;
         match u8::try_from(field.index()) {
             Ok(index) if !self.budget.is_spent(used) => {
-                self.out.extend_from_slice(&[tag, index]);
                 self.names += field.name().len() + PUNCTUATION;
-                true
+                Some(index)
             }
             _ => {
                 self.cut();
-                false
+                None
             }
         }
     }
 
-    fn number(&mut self, field: &Field, tag: u8, bytes: [u8; 8]) {
-        if self.begin(field, tag) {
-            self.out.extend_from_slice(&bytes);
+    /// Starts a value. Returns whether there is room for it.
+    fn begin(&mut self, field: &Field, tag: u8) -> bool {
+        let index = self.admits(field);
+        if let Some(index) = index {
+            self.out.extend_from_slice(&[tag, index]);
+        }
+        index.is_some()
+    }
+
+    fn number(&mut self, field: &Field, tag: u8, value: u64) {
+        if let Some(index) = self.admits(field) {
+            // All at once: the vector looks at its room once.
+            let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+            self.out.extend_from_slice(&[tag, index, a, b, c, d, e, f, g, h]);
         }
     }
 
@@ -141,7 +133,7 @@ impl<'a> Packer<'a> {
 
     /// Appends a length and what is printed, as far as there is room.
     fn print(&mut self, value: fmt::Arguments<'_>) {
-        let at = self.reserve_length();
+        let at = reserve_length(self.out);
         let stop = self.values + self.budget.stop(at - self.values);
         let mut writer = Writer {
             out: self.out,
@@ -155,7 +147,7 @@ impl<'a> Packer<'a> {
         } else if failed {
             self.out.extend_from_slice(b"<error in Debug>");
         }
-        self.set_length(at);
+        set_length(self.out, at);
     }
 
     fn chain(&mut self, error: &dyn Error) {
@@ -166,17 +158,6 @@ impl<'a> Packer<'a> {
             self.print(format_args!("{error}"));
             self.out[count] += 1;
         }
-    }
-
-    fn reserve_length(&mut self) -> usize {
-        let at = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
-        at
-    }
-
-    fn set_length(&mut self, at: usize) {
-        let len = u32::try_from(self.out.len() - at - 4).expect("an event is far below 4 GiB");
-        self.out[at..at + 4].copy_from_slice(&len.to_le_bytes());
     }
 
     /// Whether this was the event's own time, which is no field.
@@ -195,18 +176,18 @@ impl<'a> Packer<'a> {
 impl Visit for Packer<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
         if !self.is_time(field, u64::try_from(value).ok()) {
-            self.number(field, tag::I64, value.to_le_bytes());
+            self.number(field, tag::I64, value.cast_unsigned());
         }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         if !self.is_time(field, Some(value)) {
-            self.number(field, tag::U64, value.to_le_bytes());
+            self.number(field, tag::U64, value);
         }
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.number(field, tag::F64, value.to_le_bytes());
+        self.number(field, tag::F64, value.to_bits());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -225,12 +206,12 @@ impl Visit for Packer<'_> {
         if !self.begin(field, tag::TEXT) {
             return;
         }
-        let at = self.reserve_length();
+        let at = reserve_length(self.out);
         let stop = self.budget.stop(at - self.values);
         let room = stop.saturating_sub(self.out.len() - self.values);
         let fits = value.floor_char_boundary(room);
         self.out.extend_from_slice(&value.as_bytes()[..fits]);
-        self.set_length(at);
+        set_length(self.out, at);
         if fits < value.len() {
             self.cut();
         }

@@ -41,16 +41,12 @@ impl Subscriber for Catch {
         let mut packed = Vec::new();
         let mut span: Option<std::sync::Arc<Node>> = None;
         for metadata in &self.spans {
-            span = Some(Node::new(metadata, Fields::default(), span, None).into());
+            span = Some(Node::new(metadata, Fields::default(), span, None, None).into());
         }
         let mut packer = Packer::new(&mut packed, Budget::of_event(RECORD_BYTES), event);
-        let weight = packer.surround(&Surroundings {
-            thread: "worker",
-            suppressed: self.suppressed,
-            span: span.as_deref(),
-            ids: None,
-            spans_bytes: RECORD_BYTES / 4,
-        });
+        let mut around = Around::new("worker");
+        around.pack(None, span.as_deref(), RECORD_BYTES / 4);
+        let weight = packer.surround(&around, self.suppressed, None);
         let time = packer.time;
         let head = Head::packed(SystemTime::UNIX_EPOCH, event.metadata(), 0, weight);
         self.caught.lock().unwrap().push((head, packed, time));

@@ -44,13 +44,13 @@ impl Unpacker {
         } else {
             None
         };
-        let suppressed = if here & has::SUPPRESSED > 0 {
-            packed.number()
+        let spans = if here & has::SPANS > 0 {
+            packed.spans()
         } else {
             None
         };
-        let spans = if here & has::SPANS > 0 {
-            packed.spans()
+        let suppressed = if here & has::SUPPRESSED > 0 {
+            packed.number()
         } else {
             None
         };

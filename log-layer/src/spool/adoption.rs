@@ -8,6 +8,8 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::fork;
+
 use super::frame::{Frames, Kind};
 use super::segment::{self, Segments};
 use super::{Part, Place, QUARANTINE, Spool, SpoolOrders, quarantine};
@@ -91,6 +93,7 @@ fn empty(folder: PathBuf, lock: File, limit: u64, durable: bool) -> Spool {
     Spool {
         segments: Segments::new(folder.clone(), limit, durable),
         folder,
+        _parents: fork::parents_lock(&lock),
         _lock: lock,
         held: BTreeMap::new(),
         waiting: VecDeque::new(),

@@ -17,6 +17,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::fork::ParentsLock;
 use frame::{Frame, Kind};
 use segment::Segments;
 
@@ -41,7 +42,8 @@ const QUARANTINE_BYTES: u64 = 16 << 20;
 #[derive(Debug)]
 pub(crate) struct Spool {
     folder: PathBuf,
-    /// Says that the run lives; released when the process ends, however it does.
+    /// Says that the run lives; released when the process ends, however it does, whatever its children do.
+    _parents: ParentsLock,
     _lock: File,
     segments: Segments,
     /// The batches that are not settled.

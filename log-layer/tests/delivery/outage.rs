@@ -10,7 +10,7 @@ use serde_json::json;
 use tracing::dispatcher::with_default;
 use tracing::info;
 
-use crate::collector::{Collector, batches, records};
+use crate::collector::{Collector, records};
 use crate::redis::{Place, Redis};
 use crate::stack::{builder, install};
 use crate::wait::{PATIENCE, until};
@@ -98,7 +98,7 @@ fn a_queue_that_nobody_reads_does_not_grow_beyond_the_window() {
     let (dispatch, guard) = install(
         builder(&redis.url())
             .batch_records(10)
-            .ack_timeout(Duration::from_millis(20)),
+            .ack_timeout(Duration::from_millis(100)),
     );
     with_default(&dispatch, || {
         (0..1000).for_each(|number| info!(number, "waiting"))
@@ -106,17 +106,14 @@ fn a_queue_that_nobody_reads_does_not_grow_beyond_the_window() {
     let length = || redis.ask("LLEN asyncredisrpc:logs").unwrap();
     until("the window is full", || (length() == ":4").then_some(()));
     // Many times the time after which it asks whether a batch was lost.
-    guard.flush(Duration::from_millis(500));
+    guard.flush(Duration::from_secs(1));
     assert_eq!(length(), ":4");
-    assert_eq!(guard.stats().resent, 0);
+    assert_eq!(guard.stats().resent, 0, "nothing was sent twice");
 
+    // From here on a server that is slow to answer may get a batch again, and tells it by its number.
     let collector = Collector::start(&redis.url());
     assert_eq!(guard.flush(PATIENCE).stored, 1000);
-    assert_eq!(
-        collector.texts().len(),
-        batches(&collector.texts()).len(),
-        "nothing was sent twice"
-    );
+    assert_eq!(collector.records().len(), 1000);
 }
 
 #[test]

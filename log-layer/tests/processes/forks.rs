@@ -1,6 +1,7 @@
 //! Processes that fork without starting another program: each sends its own records, and neither hangs.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, exit};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -106,6 +107,42 @@ fn a_child_that_logs_nothing_waits_for_nothing() {
     }
     let (runs, _) = arrived(NAME, &[]);
     assert_eq!(runs.iter().map(Vec::len).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_child_that_outlives_its_parent_keeps_nobody_from_what_that_left_on_disk() {
+    const NAME: &str = "forks::a_child_that_outlives_its_parent_keeps_nobody_from_what_that_left_on_disk";
+    const SPOOL: &str = "LOG_LAYER_SPOOL";
+    let arrived = |spool: &Path| spool.join("arrived");
+    if own_process::is_it() {
+        let spool = PathBuf::from(std::env::var(SPOOL).unwrap());
+        let logs = log_layer::init("forks");
+        info!("left");
+        until("it is on disk", || (logs.stats().spooled == 1).then_some(()));
+        fork(|| until("it has arrived", || arrived(&spool).exists().then_some(())));
+        // Nothing of it runs any more, as after a crash.
+        signal_hook::low_level::raise(libc::SIGKILL).unwrap();
+    }
+    let spool = tempfile::tempdir().unwrap();
+    let place = Place::new();
+    let settings = [
+        (SPOOL, spool.path().to_str().unwrap()),
+        ("LOG_LAYER_LINGER_MS", "10"),
+        ("LOG_LAYER_ACK_TIMEOUT_MS", "100"),
+    ];
+    let status = again(NAME, &place.url(), &settings).status().unwrap();
+    assert_eq!(status.code(), None, "ended by a signal");
+    let redis = place.start();
+    let collector = Collector::start(&redis.url());
+    let (_layer, logs) = log_layer::builder("forks")
+        .redis(redis.url())
+        .spool(spool.path())
+        .build::<tracing_subscriber::Registry>();
+    until("the next run has delivered it", || {
+        (logs.stats().adopted == 1).then_some(())
+    });
+    std::fs::write(arrived(spool.path()), "").unwrap();
+    assert_eq!(collector.records().len(), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A test that needs a process of its own runs its own binary again, for itself alone.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 /// Set in such a process, to where it finds Redis.
@@ -20,7 +21,20 @@ pub(crate) fn again(test: &str, url: &str, settings: &[(&str, &str)]) -> Command
         .env("LOG_LAYER_LINGER_MS", "600000")
         .envs(settings.iter().copied())
         .stdin(Stdio::null());
+    heed_interrupts(&mut command);
     command
+}
+
+/// What is started in the background of a shell, tests too, is started with interrupts ignored.
+#[expect(unsafe_code, reason = "the standard library has no word for signals")]
+fn heed_interrupts(command: &mut Command) {
+    let heed = || {
+        // SAFETY: the default is always a handler.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    };
+    // SAFETY: between fork and exec it only sets a signal's handler, which is allowed there.
+    unsafe { command.pre_exec(heed) };
 }
 
 /// Killed when dropped.
