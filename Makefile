@@ -1,6 +1,6 @@
 # The two commands: `make demo` and `make test`. Both install what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint
+.PHONY: help demo test run bench lint screenshots
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,9 +21,14 @@ run: ## the log server alone; options as in `make run ARGS="--data /var/lib/logs
 	cargo run --release --locked -p log-server -- $(ARGS)
 
 bench: ## the benchmarks; nothing else should run beside them
-	@tests/install.sh demo
+	@tests/install.sh test
 	cargo build --profile dist --locked -p log-server
 	cargo bench --profile dist --locked --workspace --benches
+
+screenshots: ## the pictures of this README, taken of the demo
+	@tests/install.sh test
+	cargo build --release --locked --bins
+	cargo bench --locked -p e2e --bench screenshots
 
 lint: ## formatting, clippy, docs, the page's types, and the licences if cargo-deny is there
 	@tests/install.sh lint

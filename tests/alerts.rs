@@ -118,7 +118,10 @@ async fn what_cannot_be_kept_is_refused_with_the_reason() {
         (json!({ "q": "x" }), "name"),
         (alert("a", "", "file:///etc/passwd", 0), "webhook"),
         (short, "looks at"),
-        (alert("a", "level:error | count by service", "http://127.0.0.1:9/", 0), "pipeline"),
+        (
+            alert("a", "level:error | count by service", "http://127.0.0.1:9/", 0),
+            "pipeline",
+        ),
         (json!([1]), ""),
         (json!({ "name": "a", "q": "x".repeat(100_000) }), ""),
     ] {
@@ -136,7 +139,10 @@ async fn what_cannot_be_kept_is_refused_with_the_reason() {
         &json!({ "q": "x | count", "threshold": 0, "window_s": 60 }),
     )
     .await;
-    assert!(status == 400 && told.to_string().contains("pipeline"), "{status} {told}");
+    assert!(
+        status == 400 && told.to_string().contains("pipeline"),
+        "{status} {told}"
+    );
     // Another site's page cannot make one: its browser says whose it is.
     let foreign = Client::new()
         .post(format!("{}/api/saved", stack.page))

@@ -44,6 +44,8 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
+            // Pictures of text without coloured edges weigh half as much.
+            "--disable-lcd-text",
             &format!("--window-size={width},900"),
             &format!("--user-data-dir={}", profile.path().display()),
         ] {
@@ -97,6 +99,43 @@ impl Browser {
         .await;
     }
 
+    /// Waits until a script returns this.
+    pub async fn until_it_is(&self, script: &str, expected: Value) {
+        until(&format!("{script} is {expected}"), async || {
+            let found = self.run(script).await;
+            if found == expected {
+                Ok(())
+            } else {
+                Err(format!("{found}; the page: {}", self.text().await))
+            }
+        })
+        .await;
+    }
+
+    /// Waits until the query box holds this.
+    pub async fn until_query(&self, expected: &str) {
+        self.until_it_is("return document.getElementById('query').value", expected.into())
+            .await;
+    }
+
+    /// Waits until the list has so many rows.
+    pub async fn until_rows(&self, expected: usize) {
+        self.until_it_is(
+            "return document.querySelectorAll('#list .row').length",
+            expected.into(),
+        )
+        .await;
+    }
+
+    /// Clicks the first button or link in `within` that has this text, or this title.
+    pub async fn click(&self, within: &str, named: &str) {
+        let script = format!(
+            "const found = [...document.querySelectorAll('{within} :is(button, a)')].find((each) => [each.textContent, each.title].includes({named:?}));
+             found?.click(); return found !== undefined"
+        );
+        self.until_it_is(&script, true.into()).await;
+    }
+
     /// The beginning of the page's text.
     pub async fn text(&self) -> String {
         let text = self.run("return document.body.innerText").await;
@@ -115,6 +154,11 @@ impl Browser {
     /// Presses a key wherever the focus is.
     pub async fn press(&self, key: impl Into<TypingData>) {
         self.driver.action_chain().send_keys(key).perform().await.unwrap();
+    }
+
+    /// Asks the browser's own tools for something; says what they answered.
+    pub async fn devtools(&self, method: &str, parameters: Value) -> Value {
+        self.driver.cdp().send_raw(method, parameters).await.unwrap()
     }
 
     /// The page's address now.

@@ -19,7 +19,8 @@ impl Drop for Canned {
 }
 
 impl Canned {
-    /// `answer` gets the path behind `/api/` and the query string; null is "not found".
+    /// `answer` gets the path behind `/api/` and the query string. Null is "not found", `false` never comes, and a text
+    /// is a stream of events.
     pub async fn start(answer: fn(&str, &str) -> Value) -> Canned {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let page = format!("http://{}", listener.local_addr().unwrap());
@@ -45,6 +46,8 @@ async fn serve(mut connection: TcpStream, answer: fn(&str, &str) -> Value) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (status, kind, body) = match (path.strip_prefix("/api/"), web::asset(path)) {
         (Some(asked), _) => match answer(asked, query) {
+            Value::Bool(false) => return std::future::pending().await,
+            Value::String(events) => (200, "text/event-stream", events.into_bytes()),
             Value::Null => (404, "application/json", br#"{"error":"nothing"}"#.to_vec()),
             found => (200, "application/json", found.to_string().into_bytes()),
         },
@@ -68,7 +71,7 @@ pub const HOSTILE: [&str; 7] = [
     "<img src=x onerror=\"window.ran=2\">",
     "\"><svg/onload=\"window.ran=3\">",
     "javascript:window.ran=4",
-    "{{7*7}}${jndi:ldap://x}",
+    "=cmd|'/c calc'!A1 {{7*7}}${jndi:ldap://x}",
     "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m",
     "\u{202e}live\u{2066}\u{200b}\r\nfake line\u{2028}\u{85}",
 ];
@@ -148,6 +151,7 @@ fn issue(text: &str) -> Value {
         "last_seen": TIME, "sparkline": [0, 1, 2], "sample": "1", "query": text,
         "services": [{ "service": "a", "versions": [version(text, "2026-07-27T12:00:00Z")] },
             { "service": text, "versions": [version("1", "2026-07-26T12:00:00Z"), version(text, "2026-07-27T12:00:00Z")] }],
+        "new_since": [{ "service": text, "version": text }],
     })
 }
 

@@ -1,14 +1,14 @@
 //! Finding one's way on the page, in a real browser: what completes a query, columns, fields and their values, what
 //! happened around a record, its trace, files to take away, searches to keep.
 
-use e2e::{Stack, until};
+use e2e::Stack;
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
 use crate::browser::Browser;
 
-/// Thirty records of one process, one of another in the same trace, and an account of loss.
-async fn stack() -> Stack {
+/// Thirty records of one process, a second apart, the sixteenth an error; and one of another process in its trace.
+pub async fn stack() -> Stack {
     let stack = Stack::start().await;
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let record = |number: u32| {
@@ -31,37 +31,6 @@ async fn stack() -> Stack {
     stack
 }
 
-/// Waits until a script returns this.
-async fn until_it_is(browser: &Browser, script: &str, expected: Value) {
-    until(&format!("{script} is {expected}"), async || {
-        let found = browser.run(script).await;
-        if found == expected {
-            Ok(())
-        } else {
-            Err(format!("{found}; the page: {}", browser.text().await))
-        }
-    })
-    .await;
-}
-
-async fn query_is(browser: &Browser, expected: &str) {
-    until_it_is(
-        browser,
-        "return document.getElementById('query').value",
-        json!(expected),
-    )
-    .await;
-}
-
-/// Clicks the first element that has this text, or this title.
-async fn click(browser: &Browser, within: &str, named: &str) {
-    let script = format!(
-        "const found = [...document.querySelectorAll('{within} :is(button, a)')].find((each) => [each.textContent, each.title].includes({named:?}));
-         found?.click(); return found !== undefined"
-    );
-    until_it_is(browser, &script, json!(true)).await;
-}
-
 /// Opens the only record that matches.
 async fn open_record(browser: &Browser, message: &str) {
     browser.until_messages(&[message]).await;
@@ -75,34 +44,33 @@ async fn what_is_typed_is_completed_by_names_and_values_that_are_there() {
     let offers = "return [...document.querySelectorAll('#suggestions:not([hidden]) .offer')].map((each) => each.textContent)";
     browser.press("/").await;
     browser.press("user_").await;
-    until_it_is(&browser, offers, json!(["user_id"])).await;
+    browser.until_it_is(offers, json!(["user_id"])).await;
     browser.press(Key::Down).await;
     browser.press(Key::Tab).await;
-    query_is(&browser, "user_id:").await;
-    until_it_is(&browser, &format!("{offers}.sort()"), json!(["0", "1", "2"])).await;
+    browser.until_query("user_id:").await;
+    browser
+        .until_it_is(&format!("{offers}.sort()"), json!(["0", "1", "2"]))
+        .await;
     browser.press("2").await;
-    until_it_is(&browser, offers, json!(["2"])).await;
+    browser.until_it_is(offers, json!(["2"])).await;
     let chosen = "return document.getElementById(document.getElementById('query').getAttribute('aria-activedescendant'))?.textContent ?? null";
     browser.press(Key::Down).await;
-    until_it_is(&browser, chosen, json!("210")).await;
+    browser.until_it_is(chosen, json!("210")).await;
     browser.press(Key::Enter).await;
-    query_is(&browser, "user_id:2 ").await;
+    browser.until_query("user_id:2 ").await;
     browser.press("pat").await;
-    until_it_is(&browser, offers, json!(["path"])).await;
+    browser.until_it_is(offers, json!(["path"])).await;
     browser.press(Key::Down).await;
     browser.press(Key::Enter).await;
     // Narrowed by what the query says already, and quoted where it must be.
-    until_it_is(
-        &browser,
-        &format!("{offers}.sort()"),
-        json!(["/guide page", "/live"]),
-    )
-    .await;
+    browser
+        .until_it_is(&format!("{offers}.sort()"), json!(["/guide page", "/live"]))
+        .await;
     browser.press("gui").await;
-    until_it_is(&browser, offers, json!(["/guide page"])).await;
+    browser.until_it_is(offers, json!(["/guide page"])).await;
     browser.press(Key::Down).await;
     browser.press(Key::Enter).await;
-    query_is(&browser, "user_id:2 path:\"/guide page\" ").await;
+    browser.until_query("user_id:2 path:\"/guide page\" ").await;
     browser.press(Key::Enter).await;
     browser
         .until_messages(&["step 29", "step 23", "step 17", "step 11", "step 5"])
@@ -115,15 +83,17 @@ async fn columns_are_chosen_moved_and_taken_away_and_the_address_keeps_them() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=%22step+15%22&from=all", stack.page), 1_440).await;
     open_record(&browser, "step 15").await;
-    click(&browser, "#list .record", "Column user_id").await;
-    click(&browser, "#list .record", "Column span.method").await;
+    browser.click("#list .record", "Column user_id").await;
+    browser.click("#list .record", "Column span.method").await;
     let cells = "return [...document.querySelectorAll('#list .row > :is(.service, .cell)')].map((each) => each.textContent)";
-    until_it_is(&browser, cells, json!(["web", "0", "GET"])).await;
-    click(&browser, ".column-names", "Move span.method to the left").await;
+    browser.until_it_is(cells, json!(["web", "0", "GET"])).await;
+    browser
+        .click(".column-names", "Move span.method to the left")
+        .await;
     browser.driver.refresh().await.unwrap();
-    until_it_is(&browser, cells, json!(["web", "GET", "0"])).await;
-    click(&browser, ".column-names", "Remove column service").await;
-    until_it_is(&browser, cells, json!(["GET", "0"])).await;
+    browser.until_it_is(cells, json!(["web", "GET", "0"])).await;
+    browser.click(".column-names", "Remove column service").await;
+    browser.until_it_is(cells, json!(["GET", "0"])).await;
     assert!(
         browser.url().await.contains("columns=span.method%2Cuser_id"),
         "{}",
@@ -136,29 +106,19 @@ async fn columns_are_chosen_moved_and_taken_away_and_the_address_keeps_them() {
 async fn fields_show_their_values_and_a_click_filters() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=service:web&from=all", stack.page), 1_440).await;
-    until_it_is(
-        &browser,
-        "return document.querySelectorAll('#list .row').length",
-        json!(30),
-    )
-    .await;
+    browser.until_rows(30).await;
     browser.press("f").await;
     browser.press("user").await;
     let names = "return [...document.querySelectorAll('#field-list .field-name > span:first-child')].map((each) => each.textContent)";
-    until_it_is(&browser, names, json!(["user_id"])).await;
+    browser.until_it_is(names, json!(["user_id"])).await;
     browser
         .run("document.querySelector('#field-list .field-name').click()")
         .await;
-    click(&browser, "#field-list .top-values", "Only user_id:1").await;
-    query_is(&browser, "service:web user_id:1").await;
-    until_it_is(
-        &browser,
-        "return document.querySelectorAll('#list .row').length",
-        json!(10),
-    )
-    .await;
+    browser.click("#field-list .top-values", "Only user_id:1").await;
+    browser.until_query("service:web user_id:1").await;
+    browser.until_rows(10).await;
     browser.driver.back().await.unwrap();
-    query_is(&browser, "service:web").await;
+    browser.until_query("service:web").await;
     browser.close().await;
 }
 
@@ -167,25 +127,25 @@ async fn what_happened_around_a_record_is_one_click_away() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=%22step+15%22&from=all", stack.page), 1_440).await;
     open_record(&browser, "step 15").await;
-    click(&browser, "#list .record", "What happened around it").await;
+    browser.click("#list .record", "What happened around it").await;
     let rows = "return document.querySelectorAll('#context-list .row').length";
     let linked = "return document.querySelector('#context-list .linked .message')?.textContent ?? null";
-    until_it_is(&browser, rows, json!(30)).await;
+    browser.until_it_is(rows, json!(30)).await;
     assert_eq!(browser.run(linked).await, json!("step 15"));
-    click(&browser, "#context-head", "Everything").await;
-    until_it_is(&browser, rows, json!(31)).await;
-    click(&browser, "#context-head", "Fewer").await;
-    until_it_is(&browser, rows, json!(21)).await;
+    browser.click("#context-head", "Everything").await;
+    browser.until_it_is(rows, json!(31)).await;
+    browser.click("#context-head", "Fewer").await;
+    browser.until_it_is(rows, json!(21)).await;
     browser.driver.refresh().await.unwrap();
-    until_it_is(&browser, rows, json!(21)).await;
+    browser.until_it_is(rows, json!(21)).await;
     assert_eq!(browser.run(linked).await, json!("step 15"));
-    click(&browser, "#context-head", "Same trace").await;
-    until_it_is(&browser, rows, json!(2)).await;
+    browser.click("#context-head", "Same trace").await;
+    browser.until_it_is(rows, json!(2)).await;
     for _ in 0..3 {
         browser.driver.back().await.unwrap();
     }
-    until_it_is(&browser, rows, json!(30)).await;
-    click(&browser, "#context-head", "Back to the search").await;
+    browser.until_it_is(rows, json!(30)).await;
+    browser.click("#context-head", "Back to the search").await;
     browser.until_messages(&["step 15"]).await;
     browser.close().await;
 }
@@ -195,21 +155,18 @@ async fn a_trace_is_a_tree_over_services_with_the_wait_told_apart() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=%22step+15%22&from=all", stack.page), 1_440).await;
     open_record(&browser, "step 15").await;
-    click(&browser, "#list .record", "Its trace").await;
+    browser.click("#list .record", "Its trace").await;
     let spans = "return [...document.querySelectorAll('#trace .span')].map((each) => [...each.querySelectorAll('.span-name > :is(b, span:not(.muted))'), each.querySelector('.span-took')].map((part) => part.textContent).join(' ').trim())";
-    until_it_is(
-        &browser,
-        spans,
-        json!(["web request 40 ms", "auth rpc 13 ms in the queue"]),
-    )
-    .await;
-    until_it_is(
-        &browser,
-        "return [...document.querySelectorAll('#trace .row .message')].map((each) => each.textContent)",
-        json!(["verified", "step 15"]),
-    )
-    .await;
-    click(&browser, "#trace", "As a list of records").await;
+    browser
+        .until_it_is(spans, json!(["web request 40 ms", "auth rpc 13 ms in the queue"]))
+        .await;
+    browser
+        .until_it_is(
+            "return [...document.querySelectorAll('#trace .row .message')].map((each) => each.textContent)",
+            json!(["verified", "step 15"]),
+        )
+        .await;
+    browser.click("#trace", "As a list of records").await;
     browser.until_messages(&["step 15", "verified"]).await;
     browser.close().await;
 }
@@ -218,12 +175,7 @@ async fn a_trace_is_a_tree_over_services_with_the_wait_told_apart() {
 async fn everything_that_matched_can_be_taken_away_as_a_file() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=service:web&from=all", stack.page), 1_440).await;
-    until_it_is(
-        &browser,
-        "return document.querySelectorAll('#list .row').length",
-        json!(30),
-    )
-    .await;
+    browser.until_rows(30).await;
     for format in ["ndjson", "csv"] {
         let link = browser
             .run(&format!("return document.getElementById('export-{format}').href"))
@@ -249,39 +201,36 @@ async fn a_search_is_saved_with_an_alert_and_found_again() {
     browser.run("document.getElementById('save-name').value = 'Errors <b>'; document.getElementById('save-alert').click();
         document.getElementById('save-webhook').value = 'https://hooks.example.org/x'; document.getElementById('save-enabled').click();
         document.getElementById('save-preview').click()").await;
-    until_it_is(
-        &browser,
-        "return document.getElementById('save-told').textContent.startsWith('It would')",
-        json!(true),
-    )
-    .await;
-    click(&browser, "#save-form", "Save").await;
-    until_it_is(
-        &browser,
-        "return document.getElementById('save').open",
-        json!(false),
-    )
-    .await;
-    click(&browser, "#views", "Saved").await;
-    until_it_is(
-        &browser,
-        "return document.querySelector('#saved .issue-title')?.textContent ?? null",
-        json!("Errors <b>"),
-    )
-    .await;
+    browser
+        .until_it_is(
+            "return document.getElementById('save-told').textContent.startsWith('It would')",
+            json!(true),
+        )
+        .await;
+    browser.click("#save-form", "Save").await;
+    browser
+        .until_it_is("return document.getElementById('save').open", json!(false))
+        .await;
+    browser.click("#views", "Saved").await;
+    browser
+        .until_it_is(
+            "return document.querySelector('#saved .issue-title')?.textContent ?? null",
+            json!("Errors <b>"),
+        )
+        .await;
     let kept = stack.get("/api/saved", &[]).await;
     assert_eq!(kept["saved"][0]["alert"]["window_s"], 300, "{kept}");
-    click(&browser, "#saved", "Errors <b>").await;
+    browser.click("#saved", "Errors <b>").await;
     browser.until_messages(&["step 15"]).await;
-    click(&browser, "#views", "Saved").await;
-    click(&browser, "#saved", "Delete").await;
-    click(&browser, "#saved", "Really delete?").await;
-    until_it_is(
-        &browser,
-        "return document.querySelectorAll('#saved .saved-list li').length",
-        json!(0),
-    )
-    .await;
+    browser.click("#views", "Saved").await;
+    browser.click("#saved", "Delete").await;
+    browser.click("#saved", "Really delete?").await;
+    browser
+        .until_it_is(
+            "return document.querySelectorAll('#saved .saved-list li').length",
+            json!(0),
+        )
+        .await;
     browser.close().await;
 }
 
@@ -299,6 +248,6 @@ async fn the_help_says_what_the_server_says_of_its_language() {
     assert!(written.len() > 20, "{table}");
     browser.press("?").await;
     let shown = "return [...document.querySelectorAll('#language code')].map((each) => each.textContent)";
-    until_it_is(&browser, shown, json!(written)).await;
+    browser.until_it_is(shown, json!(written)).await;
     browser.close().await;
 }

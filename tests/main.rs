@@ -13,6 +13,8 @@ mod alerts; // searches that are kept, and who is told of what they find
 mod browser; // a real browser for one test
 mod page; // the search page in a real browser
 mod finding; // the page: completion, columns, fields, surroundings, traces, files, saved searches
+mod browsing; // the page: time, chart, keys, looks, issues, losses, nothing found
+mod following; // the page: new records as they arrive
 mod canned; // the page over made-up answers
 mod views; // every view of the page: hostile text, accessibility
 mod structure; // the rules of the house

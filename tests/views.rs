@@ -117,6 +117,14 @@ fn axe() -> String {
         .unwrap_or_else(|error| panic!("{}: {error}; `make test` installs it", path.display()))
 }
 
+/// Fails with what axe complains of.
+async fn accessible(browser: &Browser, axe: &str, what: &str) {
+    browser.run(axe).await;
+    let found = "return axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }).then((found) =>
+        found.violations.map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target + ' ' + node.failureSummary).join(' | ')}`))";
+    assert_eq!(browser.run(found).await, json!([]), "{what}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_is_accessible_in_light_and_dark_on_a_desk_and_on_a_phone() {
     let canned = Canned::start(hostile).await;
@@ -131,14 +139,7 @@ async fn every_view_is_accessible_in_light_and_dark_on_a_desk_and_on_a_phone() {
                 see(&browser, &canned.page, view, there).await;
                 let row = "document.querySelector('main section:not([hidden]) .row')?.click();";
                 browser.run(row).await;
-                browser.run(&axe).await;
-                let found = "return axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }).then((found) =>
-                    found.violations.map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.target + ' ' + node.failureSummary).join(' | ')}`))";
-                assert_eq!(
-                    browser.run(found).await,
-                    json!([]),
-                    "{view} at {width} px in the {theme}"
-                );
+                accessible(&browser, &axe, &format!("{view} at {width} px in the {theme}")).await;
                 let sideways =
                     "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
                 assert_eq!(
@@ -146,6 +147,13 @@ async fn every_view_is_accessible_in_light_and_dark_on_a_desk_and_on_a_phone() {
                     json!(false),
                     "{view} scrolls sideways at {width} px"
                 );
+            }
+            for opener in ["help-open", "save-open", "time", "view", "export"] {
+                see(&browser, &canned.page, "?q=x&from=all", "#list li:nth-child(7)").await;
+                browser
+                    .run(&format!("document.getElementById('{opener}').click()"))
+                    .await;
+                accessible(&browser, &axe, &format!("{opener} at {width} px in the {theme}")).await;
             }
         }
         browser.close().await;

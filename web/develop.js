@@ -31,7 +31,7 @@ function forward(asked, answer) {
   // To the server this is a page of its own.
   delete headers.origin;
   const forwarded = request(server + asked.url, { method: asked.method, headers }, (told) => {
-    answer.writeHead(told.statusCode ?? 502, told.headers);
+    answer.writeHead(told.statusCode ?? 502, told.headers).flushHeaders();
     told.pipe(answer);
   });
   forwarded.on("error", () => answer.writeHead(502).end());

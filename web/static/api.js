@@ -67,7 +67,7 @@
  * @property {string} first_seen
  * @property {string} last_seen
  * @property {{ service: string, versions: VersionCount[] }[]} services
- * @property {{ service: string, version: string }[]} new_since versions before which no record of the service had it
+ * @property {{ service: string, version: string }[]} [new_since] versions before which no record of the service had it
  * @property {number[]} sparkline
  * @property {string} sample a record's id
  * @property {string} query finds its records

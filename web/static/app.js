@@ -165,7 +165,7 @@ function run() {
   if (state.view !== "records") {
     bar.showRunning(false);
     bar.showNothing();
-  }
+  } else bar.expectReading();
   switch (state.view) {
     case "overview":
       records.count(state);

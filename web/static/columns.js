@@ -13,7 +13,13 @@ const OWN =
 /** @param {LogRecord} record @param {string} name @returns {string} empty if it has none */
 export function columnText(record, name) {
   const value = columnValue(record, name);
-  return value === undefined ? "" : valueText(value).replaceAll("\n", " ");
+  return value === undefined ? "" : valueText(short(value)).replaceAll("\n", " ");
+}
+
+/** A row is a glance: of a long fraction it shows what says something, and the open record has the rest. @param {Value} value */
+function short(value) {
+  const long = typeof value === "number" && !Number.isInteger(value) && String(value).length > 9;
+  return long ? Number(value.toPrecision(6)) : value;
 }
 
 /** @param {LogRecord} record @param {string} name @returns {Value | undefined} */
@@ -63,7 +69,7 @@ export function pairs({ fields = {} }, columns) {
   for (const [name, value] of Object.entries(fields)) {
     if (line.length > PAIRS_MOST) return `${line} …`;
     if (columns.includes(name)) continue;
-    const shown = value === null || isPlain(value) ? String(value) : JSON.stringify(value);
+    const shown = value === null || isPlain(value) ? String(short(value)) : JSON.stringify(value);
     const said = /[\s="]/.test(shown) && typeof value === "string" ? JSON.stringify(shown) : shown;
     line += `${line && "  "}${name}=${said.length > PAIR_MOST ? `${said.slice(0, PAIR_MOST)}…` : said}`;
   }

@@ -107,7 +107,7 @@ export function issueList(shown, open) {
 /** @param {Issue} issue @param {(query: string, issue: Issue) => void} open @param {number} now */
 function item(issue, open, now) {
   const count = Number(issue.count);
-  const since = issue.new_since.map(({ service, version }) =>
+  const since = (issue.new_since ?? []).map(({ service, version }) =>
     element("span", { class: "badge" }, "new since ", text(`${service} ${version}`)),
   );
   const click = () => open(issue.query, issue);
@@ -118,7 +118,7 @@ function item(issue, open, now) {
   return element(
     "li",
     { class: levelClass(issue.level) },
-    element("span", { class: "level", title: issue.level }, letter(issue.level)),
+    element("span", { class: "level", role: "img", title: issue.level, "aria-label": issue.level }, letter(issue.level)),
     element(
       "div",
       { class: "issue" },

@@ -30,7 +30,7 @@ export class List {
   /**
    * @param {HTMLElement} root
    * @param {object} on
-   * @param {(record: LogRecord) => Node} on.open makes what an open row shows
+   * @param {(record: LogRecord) => Element} on.open makes what an open row shows
    * @param {(record: LogRecord | null) => void} on.changed a row was opened, or closed (null)
    * @param {(name: string, step: 1 | -1) => void} on.move a column
    * @param {(name: string) => void} on.remove a column
@@ -264,11 +264,12 @@ export class List {
     const cut = message.length > GLANCE;
     const lost = record.flags?.includes("lost") ?? false;
     const beside = pairs(record, this.columns);
+    const told = lost ? "records that were lost" : record.level;
     return [
       element("time", { datetime: record.time, title: record.time }, rowTime(record.time, this.utc)),
       element(
         "span",
-        { class: "level", title: lost ? "records that were lost" : record.level },
+        { class: "level", role: "img", title: told, "aria-label": told },
         lost ? "×" : letter(record.level),
       ),
       ...this.columns.map((name) =>
@@ -289,8 +290,13 @@ export class List {
     if (!row || item.classList.contains("open") === open) return;
     item.classList.toggle("open", open);
     row.head.setAttribute("aria-expanded", String(open));
-    if (open) item.append(this.on.open(row.record));
-    else item.lastElementChild?.remove();
+    if (open) {
+      const shown = item.appendChild(this.on.open(row.record));
+      this.marks.mark(shown, shown);
+    } else if (item.lastElementChild) {
+      this.marks.forget(item.lastElementChild);
+      item.lastElementChild.remove();
+    }
     this.on.changed(open ? row.record : null);
   }
 

@@ -1,6 +1,7 @@
 /**
  * Following new records: opens the stream, hands on what came a few times a second, and holds it back while the
- * reader reads. Promises that nothing is left out unsaid: what cannot be shown is counted. Knows nothing of rows.
+ * reader reads. Promises that nothing is left out unsaid: what cannot be shown is counted. A tab that nobody sees lets
+ * its connection go, for a browser has six for one server, and goes on where it was. Knows nothing of rows.
  *
  * @import { Taken } from "./pending.js"
  */
@@ -13,6 +14,9 @@ const BEAT = 250;
 
 /** How long a search waits for the stream: something between us and the server may hold back its first byte. */
 const PATIENCE = 1500;
+
+/** How long a tab that nobody sees keeps its connection. */
+const UNSEEN = 30_000;
 
 /** How long a server that refused the stream is left alone. */
 const RETRY = 5000;
@@ -34,7 +38,15 @@ export class Live {
     this.beat = 0;
     this.retry = 0;
     this.patience = 0;
+    this.unseen = 0;
+    /** The stream was let go while nobody saw the tab. */
+    this.resting = false;
+    /** The last record that came, for whoever goes on after it. */
+    this.last = "";
+    /** @type {Record<string, string>} */
+    this.parameters = {};
     this.close = () => {};
+    document.addEventListener("visibilitychange", () => this.seen());
   }
 
   /**
@@ -45,12 +57,17 @@ export class Live {
    */
   start(parameters) {
     this.stop();
+    this.parameters = parameters;
+    return this.open(false);
+  }
+
+  /** @param {boolean} hole whether something may have come that nobody will tell @returns {Promise<void>} */
+  open(hole) {
     this.become("connecting");
-    let received = false;
-    let hole = false;
+    const parameters = this.last ? { ...this.parameters, after: this.last } : this.parameters;
     return new Promise((settled) => {
       this.patience = window.setTimeout(() => {
-        hole = true;
+        hole ||= !this.last;
         settled();
       }, PATIENCE);
       this.close = tail(parameters, {
@@ -62,7 +79,7 @@ export class Live {
           settled();
         },
         record: (record) => {
-          received = true;
+          this.last = record.id;
           this.pending.push(record);
           this.soon();
         },
@@ -72,7 +89,7 @@ export class Live {
         },
         lost: () => {
           // The browser tells the server the last record it got; without one, the stream begins anew.
-          hole ||= !received;
+          hole ||= !this.last;
           this.become("lost");
           settled();
         },
@@ -91,9 +108,27 @@ export class Live {
     clearTimeout(this.beat);
     clearTimeout(this.retry);
     clearTimeout(this.patience);
+    clearTimeout(this.unseen);
+    this.resting = false;
+    this.last = "";
     this.beat = 0;
     this.pending = new Pending();
     this.become("off");
+  }
+
+  /** The tab came into sight, or went out of it. */
+  seen() {
+    clearTimeout(this.unseen);
+    if (this.resting && !document.hidden) {
+      this.resting = false;
+      this.open(!this.last);
+    } else if (document.hidden && this.connection !== "off") {
+      this.unseen = window.setTimeout(() => {
+        this.resting = true;
+        this.close();
+        clearTimeout(this.retry);
+      }, UNSEEN);
+    }
   }
 
   /** Shows what waits, unless the reader still reads. */

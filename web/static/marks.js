@@ -51,26 +51,28 @@ export function places(text, words, most = MOST_IN_ROW) {
   return found;
 }
 
+/** The marks of all lists; null where the browser cannot paint them. */
+const painted = typeof Highlight === "function" ? new Highlight() : null;
+if (painted) CSS.highlights.set("sought", painted);
+
+/** The marks of one list. */
 export class Marks {
   constructor() {
     /** @type {string[]} */
     this.words = [];
-    /** @type {WeakMap<Element, Range[]>} */
-    this.ranges = new WeakMap();
-    /** Absent where the browser cannot paint them. */
-    this.painted = typeof Highlight === "function" ? new Highlight() : null;
-    if (this.painted) CSS.highlights.set("sought", this.painted);
+    /** @type {Map<Element, Range[]>} */
+    this.ranges = new Map();
   }
 
   /** Begins anew, for these words. @param {string[]} words */
   seek(words) {
     this.words = words;
-    this.painted?.clear();
+    for (const item of this.ranges.keys()) this.forget(item);
   }
 
   /** @param {Element} item @param {Element} within what is looked at */
   mark(item, within) {
-    if (!this.painted || this.words.length === 0) return;
+    if (!painted || this.words.length === 0) return;
     const walker = document.createTreeWalker(within, NodeFilter.SHOW_TEXT);
     const made = [];
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -78,15 +80,16 @@ export class Marks {
         const range = new Range();
         range.setStart(node, start);
         range.setEnd(node, end);
-        this.painted.add(range);
+        painted.add(range);
         made.push(range);
       }
     }
-    this.ranges.set(item, made);
+    if (made.length > 0) this.ranges.set(item, made);
   }
 
   /** The item leaves the page. @param {Element} item */
   forget(item) {
-    for (const range of this.ranges.get(item) ?? []) this.painted?.delete(range);
+    for (const range of this.ranges.get(item) ?? []) painted?.delete(range);
+    this.ranges.delete(item);
   }
 }

@@ -50,7 +50,8 @@ export class Overview {
     const { signal } = (this.controller = new AbortController());
     try {
       const range = searchParameters({ ...state, q: "" });
-      const [told, found] = await Promise.all([stats(range, signal), this.issues(range, signal)]);
+      // Not told from when, the server tells of the last hour.
+      const [told, found] = await Promise.all([stats({ from: "0", ...range }, signal), this.issues(range, signal)]);
       if (!signal.aborted) this.draw(told, found);
     } catch (error) {
       if (signal.aborted) return;

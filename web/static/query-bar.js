@@ -69,6 +69,12 @@ export class QueryBar {
   showNothing() {
     this.box.removeAttribute("aria-invalid");
     this.reading.replaceChildren();
+    this.reading.hidden = true;
+  }
+
+  /** Keeps the room for a reading, so that nothing moves when it comes. */
+  expectReading() {
+    this.reading.hidden = false;
   }
 
   /**

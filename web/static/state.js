@@ -26,7 +26,7 @@
  */
 
 /** Short enough to be fast on any store, long enough to hold what somebody just did. */
-export const DEFAULT_FROM = "-1h";
+const DEFAULT_FROM = "-1h";
 
 /** The whole of time; an absent `from` already means the default. */
 export const ALL_TIME = "all";

@@ -138,7 +138,7 @@ export class TraceView {
       "div",
       { class: "row", role: "button", tabindex: "0", "aria-expanded": "false" },
       element("span", { class: "offset", title: record.time }, `+${duration(Math.max(0, at))}`),
-      element("span", { class: "level", title: record.level }, letter(record.level)),
+      element("span", { class: "level", role: "img", title: record.level, "aria-label": record.level }, letter(record.level)),
       element("span", { class: "message" }, text((record.message ?? "").slice(0, 500))),
     );
     head.style.setProperty("--depth", String(Math.min(depth, 12)));

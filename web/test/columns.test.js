@@ -32,6 +32,7 @@ test("beside a message stand its fields, short, without those that have a column
   assert.equal(line({ user_id: 42, path: "/live", reason: "wrong password", none: null }), 'user_id=42  path=/live  reason="wrong password"  none=null');
   assert.equal(line({ a: 1, b: 2 }, ["a"]), "b=2");
   assert.equal(line({ map: { a: [1] } }), 'map={"a":[1]}');
+  assert.equal(line({ ms: 1.6335639999999998, ratio: 0.25, n: 12345678901 }), "ms=1.63356  ratio=0.25  n=12345678901");
   assert.equal(line({ big: new ExactNumber("9007199254740993") }), "big=9007199254740993");
   assert.equal(line({ long: "x".repeat(500) }).length, 5 + 80 + 1);
   assert.ok(line(Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`field_${at}`, "x".repeat(90)]))).length < 700);

@@ -1,7 +1,8 @@
 //! `GET /api/tail?q`: the records that match, as they arrive, as server-sent events.
 //!
 //! Event `record` carries a record and its id; a reader that comes back with `Last-Event-ID` goes on after it. A reader
-//! that is too slow misses the oldest and is told so by an event `gap`, with how many it misses if that is known. Without `Last-Event-ID` it begins now.
+//! that is too slow misses the oldest and is told so by an event `gap`, with how many it misses if that is known. `after`
+//! says the same as `Last-Event-ID` for who cannot send a header. Without both it begins now.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -36,11 +37,15 @@ pub(super) async fn tail(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let mut newest = state.store.newest();
-    let after = match headers.get("last-event-id") {
+    // Who comes back has got further than where it began.
+    let came_back = headers
+        .get("last-event-id")
+        .map(|id| id.to_str().unwrap_or_default());
+    let after = match came_back.or(params.after()) {
         None => *newest.borrow_and_update(),
         Some(id) => {
-            let id = id.to_str().ok().and_then(|id| id.parse().ok());
-            id.ok_or_else(|| ApiError::BadRequest("Last-Event-ID is not a record's id".into()))?
+            let id = id.parse().ok();
+            id.ok_or_else(|| ApiError::BadRequest("what to go on after is not a record's id".into()))?
         }
     };
     let filter = params.filter()?;

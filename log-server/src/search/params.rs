@@ -111,6 +111,7 @@ pub struct TailParams {
     q: Option<Text>,
     #[serde(rename = "as")]
     kind: Option<Text>,
+    after: Option<Text>,
 }
 
 /// A text; a number is taken as JSON writes it.
@@ -272,6 +273,11 @@ impl ExportParams {
 }
 
 impl TailParams {
+    /// The id of the record to go on after, where a reader cannot send `Last-Event-ID`.
+    pub fn after(&self) -> Option<&str> {
+        text(&self.after)
+    }
+
     /// Which records are followed; what a pipeline would make of them is left out, for it never ends.
     ///
     /// # Errors

@@ -121,17 +121,25 @@ async fn errors_are_grouped_by_place_and_else_by_wording() {
 async fn an_issue_is_new_since_a_version_if_the_whole_store_has_none_before_it() {
     let data = TempDir::new().unwrap();
     let searcher = Searcher::new(store(&data).await);
-    let place = |line: u32| json!({"target": "shop::cart", "file": "src/cart.rs", "line": line, "level": "error"});
+    let place =
+        |line: u32| json!({"target": "shop::cart", "file": "src/cart.rs", "line": line, "level": "error"});
     let records = json!([{"ts": at(22), "callsite": 0, "message": "new"}, {"ts": at(23), "callsite": 0, "message": "new"}]);
     let batch = |service: &str| json!({"source": {"service": service, "version": "1.1"}, "callsites": [place(99)], "records": records});
     append(&searcher.store, batch("shop")).await;
     // A service that never had another version.
     append(&searcher.store, batch("first")).await;
     // Even where the answer holds nothing of the earlier version, the store does.
-    let answer = issues(&searcher, json!({"from": Timestamp::from_nanos(at(20)).to_string()})).await;
+    let answer = issues(
+        &searcher,
+        json!({"from": Timestamp::from_nanos(at(20)).to_string()}),
+    )
+    .await;
     let found = answer["issues"].as_array().unwrap();
     let of = |callsite: &str| found.iter().find(|issue| issue["callsite"] == callsite).unwrap();
-    assert_eq!(of("src/cart.rs:99")["new_since"], json!([{"service": "shop", "version": "1.1"}]));
+    assert_eq!(
+        of("src/cart.rs:99")["new_since"],
+        json!([{"service": "shop", "version": "1.1"}])
+    );
     assert_eq!(of("src/cart.rs:41")["new_since"], json!([]));
 }
 

@@ -157,9 +157,10 @@ pub(crate) fn countable(q: &str) -> Result<Filter, SearchError> {
     if !query.pipeline.is_empty() {
         return Err(SearchError::BadParameter {
             name: "q",
-            why: "an alert counts the records that match, so its query has no pipeline: leave out what begins \
+            why:
+                "an alert counts the records that match, so its query has no pipeline: leave out what begins \
                   with |"
-                .into(),
+                    .into(),
         });
     }
     Ok(query.filter)

@@ -1,0 +1,257 @@
+//! How fast the page is in a browser, over many records: from Enter to painted rows, scrolling, what a tab that follows
+//! live keeps, and what crosses the network. `cargo bench -p e2e --bench page`; nothing else should run beside it.
+//!
+//! `BENCH_DATA` names a data directory to look at (of the generator's records, if figures are to be compared); else
+//! `BENCH_RECORDS` (200,000) are made. `BENCH_PARTS` chooses among `search scroll live weight`; `BENCH_LIVE` says how
+//! many seconds the tab follows (60).
+
+#[expect(dead_code, reason = "tests of the page need more of it")]
+#[path = "../browser.rs"]
+mod browser;
+mod records;
+
+use std::time::Duration;
+
+use browser::Browser;
+use e2e::{Process, RedisServer, until};
+use futures_util::StreamExt as _;
+use rpc::{Client, RawArgs};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The thirteen queries of the comparison with other servers. All but the last three have records as their first page.
+const QUERIES: [(&str, &str); 13] = [
+    ("newest 100", ""),
+    ("rare word", "zebrafinch"),
+    ("common word", "connection"),
+    ("two words, errors", "connection failed level:error"),
+    ("substring", "rd_9f3"),
+    ("trace id", "trace:TRACE"),
+    ("number and service", "latency_ms>950 service:payment"),
+    ("chart of all levels", "| timechart 1d count by level"),
+    ("chart of a word", "connection | timechart 1d count by level"),
+    ("regular expression", "/port \\d+77\\b/"),
+    ("Chinese word", "退款"),
+    ("top values", "| top 10 path"),
+    ("count of a substring", "rd_9f | count"),
+];
+/// Rounds of each query; the median counts.
+const ROUNDS: usize = 5;
+/// Rows scrolled over, and frames it takes.
+const ROWS: usize = 10_000;
+const FRAMES: usize = 600;
+/// Records a second while a tab follows.
+const RATE: usize = 1_000;
+
+#[tokio::main]
+async fn main() {
+    // `cargo test --benches` asks for a list, and there is none.
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    let wanted = std::env::var("BENCH_PARTS").unwrap_or_else(|_| "weight search scroll live".into());
+    let parts: Vec<&str> = wanted.split(' ').collect();
+    let directory = TempDir::new().unwrap();
+    let redis = RedisServer::start().await;
+    let given = std::env::var("BENCH_DATA").ok();
+    let made = directory.path().join("data").to_str().unwrap().to_owned();
+    let data = given.clone().unwrap_or(made);
+    let arguments = [
+        "--data",
+        &data,
+        "--redis",
+        &redis.url(),
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut server = Process::start("log-server", &arguments, &[]);
+    let page = server.told("  page      ").await;
+    let client = Client::builder("logs").redis(redis.url()).build().unwrap();
+    if given.is_none() {
+        let count = std::env::var("BENCH_RECORDS").map_or(200_000, |text| text.parse().expect("a number"));
+        let batches = futures_util::stream::iter(records::made(count));
+        batches
+            .for_each_concurrent(4, |batch| append(&client, batch))
+            .await;
+    }
+    let browser = Browser::open(&format!("{page}/?view=records&from=all"), 1_440).await;
+    until("the first rows", async || match browser.messages().await.len() {
+        0 => Err(browser.text().await),
+        _ => Ok(()),
+    })
+    .await;
+    println!(
+        "{}",
+        browser
+            .run("return document.getElementById('summary').textContent")
+            .await
+    );
+    for part in parts {
+        match part {
+            "weight" => weight(&browser).await,
+            "search" => search(&browser).await,
+            "scroll" => scroll(&browser).await,
+            "live" => live(&browser, &page, &client).await,
+            other => panic!("BENCH_PARTS: there is no {other}"),
+        }
+    }
+    browser.driver.quit().await.unwrap();
+    server.stop().await;
+}
+
+async fn append(client: &Client, batch: String) {
+    let params = RawArgs {
+        args: format!("[{batch}]"),
+        kwargs: "{}".into(),
+    };
+    let _: Value = client
+        .request("append")
+        .params(params)
+        .no_deadline()
+        .send()
+        .await
+        .expect("it is stored");
+}
+
+async fn weight(browser: &Browser) {
+    let files = "return performance.getEntries().filter((each) => ['navigation', 'resource'].includes(each.entryType) && !each.name.includes('/api/'))
+        .map((each) => [new URL(each.name).pathname.split('/').pop() || '/', each.encodedBodySize])";
+    let files: Vec<(String, u64)> = serde_json::from_value(browser.run(files).await).unwrap();
+    let all: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+    println!(
+        "weight: {all} bytes as this browser asks for them, in {} files: {files:?}",
+        files.len()
+    );
+}
+
+/// What waits for a frame after the one in which something new stands in the list or in the table.
+const ENTER: &str = "const [list, result] = ['list', 'result'].map((id) => document.getElementById(id)), chart = document.querySelector('#histogram svg');
+    const before = [list.firstElementChild, result.firstElementChild];
+    document.getElementById('query').value = QUERY;
+    const start = performance.now();
+    document.getElementById('query-form').requestSubmit();
+    return new Promise((done) => {
+        let rows = 0;
+        const look = () => {
+            const now = performance.now();
+            const shown = list.firstElementChild !== before[0] || result.firstElementChild !== before[1] || !document.getElementById('empty').hidden;
+            if (shown && rows === 0) requestAnimationFrame(() => { rows = performance.now() - start; });
+            if (rows > 0 && document.getElementById('progress').hidden || now - start > 30000) done([rows, now - start]);
+            else requestAnimationFrame(look);
+        };
+        requestAnimationFrame(look);
+    });";
+
+async fn search(browser: &Browser) {
+    browser
+        .driver
+        .set_script_timeout(Duration::from_secs(60))
+        .await
+        .unwrap();
+    let trace = "return fetch('api/search?limit=1&q=trace:*').then((answer) => answer.json()).then((answer) => answer.records[0].trace_id)";
+    let trace = browser.run(trace).await;
+    let mut worst = 0.0_f64;
+    for (name, query) in QUERIES {
+        let query = query.replace("TRACE", trace.as_str().unwrap());
+        let (mut rows, mut all) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let took = browser
+                .run(&ENTER.replace("QUERY", &json!(query).to_string()))
+                .await;
+            let (first, last): (f64, f64) = serde_json::from_value(took).unwrap();
+            rows.push(first);
+            all.push(last);
+        }
+        rows.sort_by(f64::total_cmp);
+        all.sort_by(f64::total_cmp);
+        worst = worst.max(rows[ROUNDS / 2]);
+        println!(
+            "{name}: rows painted after {:.0} ms, at most {:.0} ms; all with the chart after {:.0} ms (median of {ROUNDS})",
+            rows[ROUNDS / 2],
+            rows[ROUNDS - 1],
+            all[ROUNDS / 2],
+        );
+    }
+    println!("search: the slowest median is {worst:.0} ms");
+}
+
+async fn scroll(browser: &Browser) {
+    browser.search("").await;
+    until("ten thousand rows", async || {
+        browser.run("scrollTo(0, document.body.scrollHeight)").await;
+        let rows = browser
+            .run("return document.querySelectorAll('#list .row').length")
+            .await;
+        match rows.as_u64() {
+            Some(rows) if rows as usize >= ROWS => Ok(()),
+            _ => Err(rows.to_string()),
+        }
+    })
+    .await;
+    let script = "scrollTo(0, 0);
+        const longer = []; const watch = new PerformanceObserver((list) => longer.push(...list.getEntries().map((each) => each.duration)));
+        watch.observe({ type: 'longtask' });
+        const step = (document.body.scrollHeight - innerHeight) / FRAMES, times = [];
+        return new Promise((done) => {
+            const frame = (now) => {
+                times.push(now);
+                if (times.length > FRAMES) return setTimeout(() => done([times, longer]), 200);
+                scrollTo(0, times.length * step);
+                requestAnimationFrame(frame);
+            };
+            requestAnimationFrame(frame);
+        });";
+    let told = browser.run(&script.replace("FRAMES", &FRAMES.to_string())).await;
+    let (times, longer): (Vec<f64>, Vec<f64>) = serde_json::from_value(told).unwrap();
+    let mut frames: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    frames.sort_by(f64::total_cmp);
+    let whole: f64 = frames.iter().sum();
+    println!(
+        "scroll: over {ROWS} rows in {FRAMES} frames, {:.1} frames a second; frames of {:.1} ms in the median, {:.1} at 95 %, {:.1} at most; {} long tasks {longer:?}",
+        FRAMES as f64 / whole * 1e3,
+        frames[FRAMES / 2],
+        frames[FRAMES * 95 / 100],
+        frames[FRAMES - 1],
+        longer.len(),
+    );
+}
+
+async fn live(browser: &Browser, page: &str, client: &Client) {
+    let seconds: usize = std::env::var("BENCH_LIVE").map_or(60, |text| text.parse().expect("a number"));
+    browser
+        .driver
+        .goto(format!("{page}/?live=1&from=-15m"))
+        .await
+        .unwrap();
+    browser
+        .until_it_is(
+            "return document.getElementById('live').dataset.connection",
+            json!("on"),
+        )
+        .await;
+    let record = |number: usize| json!({ "level": "info", "message": format!("request {number} done"), "fields": { "number": number, "path": "/live" } });
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    for second in 0..=seconds {
+        clock.tick().await;
+        let records: Vec<Value> = (0..RATE).map(|number| record(second * RATE + number)).collect();
+        append(
+            client,
+            json!({ "source": { "service": "flood" }, "records": records }).to_string(),
+        )
+        .await;
+        if second % (seconds / 10).max(1) != 0 {
+            continue;
+        }
+        browser.devtools("HeapProfiler.collectGarbage", json!({})).await;
+        let heap = browser.devtools("Runtime.getHeapUsage", json!({})).await;
+        let document = browser.devtools("Memory.getDOMCounters", json!({})).await;
+        let rows = browser
+            .run("return document.querySelectorAll('#list .row').length")
+            .await;
+        println!(
+            "live: after {second} s of {RATE} records a second: heap {:.1} MB, {} nodes, {rows} rows",
+            heap["usedSize"].as_f64().unwrap_or_default() / 1e6,
+            document["nodes"],
+        );
+    }
+}
