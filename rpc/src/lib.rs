@@ -69,6 +69,8 @@ mod connection;
 mod client;
 mod server;
 mod inspector;
+#[cfg(test)]
+mod python;
 
 pub use arguments::{Args, Arguments, Kw, RawArgs};
 pub use client::{Call, Client, ClientBuilder, QueueState};
