@@ -5,7 +5,7 @@
 mod redis_server;
 mod python;
 mod proxy;
-mod tunnel;
+mod victim;
 mod calls;
 mod introspection;
 mod traces;
@@ -24,6 +24,9 @@ mod cluster;
 mod command;
 mod repeats;
 mod lost_workers;
+mod narrow_moments;
+mod outages;
 mod deadly_requests;
 mod incarnations;
 mod storms;
+mod stores;
