@@ -2,7 +2,7 @@
 //! JSON text here; only who knows their type decodes them.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,6 +13,12 @@ use crate::{RawArgs, code};
 /// The largest request that a client sends and a server accepts unless told otherwise. A list element is read
 /// whole, so this times the concurrency bounds a server's memory.
 pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
+
+/// About what the rest of a request takes, so that its text grows once.
+const META_BYTES: usize = 256;
+
+/// About what a reply has besides its result.
+const REPLY_BYTES: usize = 96;
 
 /// A request as a server receives it.
 #[derive(Debug, Deserialize)]
@@ -144,10 +150,22 @@ pub(crate) struct Meta {
 }
 
 /// The text of a request. All four keys of `asyncredisrpc` are always there: a missing one ends a Python server.
-pub(crate) fn request(id: &str, name: &str, RawArgs { args, kwargs }: &RawArgs, meta: &Meta) -> String {
-    let name = serde_json::to_string(name).expect("a string can be written as JSON");
-    let meta = serde_json::to_string(meta).expect("strings and numbers can be written as JSON");
-    format!(r#"{{"id":"{id}","name":{name},"args":{args},"kwargs":{kwargs},"meta":{meta}}}"#)
+pub(crate) fn request(id: &str, name: &str, RawArgs { args, kwargs }: &RawArgs, meta: &Meta) -> Vec<u8> {
+    let mut text = Vec::with_capacity(args.len() + kwargs.len() + name.len() + id.len() + META_BYTES);
+    let mut write = |part: &str| text.extend_from_slice(part.as_bytes());
+    write("{\"id\":\"");
+    write(id);
+    write("\",\"name\":");
+    serde_json::to_writer(&mut text, name).expect("a string can be written as JSON");
+    let mut write = |part: &str| text.extend_from_slice(part.as_bytes());
+    write(",\"args\":");
+    write(args);
+    write(",\"kwargs\":");
+    write(kwargs);
+    write(",\"meta\":");
+    serde_json::to_writer(&mut text, meta).expect("strings and numbers can be written as JSON");
+    text.push(b'}');
+    text
 }
 
 /// A reply as a Python server writes it, and all that the caller sees of any other.
@@ -172,16 +190,25 @@ pub(crate) struct InboxReply<'a> {
 /// The text of a reply; the id only where it tells something, because the list's name tells it to Python.
 pub(crate) fn reply(id: Option<&RequestId>, outcome: Result<&RawValue, (i64, &RawValue)>) -> String {
     let (code, result) = outcome.map_or_else(|fault| fault, |result| (code::OK, result));
-    let id = id.map_or_else(String::new, |id| match id {
-        RequestId::Number(id) => format!(r#""id":{id},"#),
-        RequestId::Text(TextId(id)) => format!(r#""id":"{id}","#),
-    });
-    format!(r#"{{{id}"error":{code},"result":{result}}}"#)
+    let mut text = String::with_capacity(result.get().len() + REPLY_BYTES);
+    let written = match id {
+        None => write!(text, "{{\"error\":{code},\"result\":{result}}}"),
+        Some(RequestId::Number(id)) => write!(text, "{{\"id\":{id},\"error\":{code},\"result\":{result}}}"),
+        Some(RequestId::Text(TextId(id))) => {
+            write!(text, "{{\"id\":\"{id}\",\"error\":{code},\"result\":{result}}}")
+        }
+    };
+    written.expect("a text takes more text");
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+    use crate::python::Python;
 
     #[track_caller]
     fn id_is_valid(id: &str, expected: bool) {
@@ -228,7 +255,7 @@ mod tests {
             ..Meta::default()
         };
         let text = request("a-1", "sum\"", &args, &meta);
-        let request: Request<'_> = serde_json::from_str(&text).unwrap();
+        let request: Request<'_> = serde_json::from_slice(&text).unwrap();
         assert_eq!(
             (request.id.to_string().as_str(), &*request.name),
             ("a-1", "sum\"")
@@ -267,5 +294,62 @@ mod tests {
             reply(Some(&RequestId::Number(7)), Ok(null)),
             r#"{"id":7,"error":0,"result":null}"#
         );
+    }
+
+    /// Reads requests and replies as `asyncredisrpc` does, and writes them as it does.
+    const READS_AND_WRITES: &str = r"
+import json, sys
+for line in sys.stdin:
+    read = json.loads(line)
+    if 'name' in read:
+        read = {key: read[key] for key in ('id', 'name', 'args', 'kwargs')}
+    else:
+        read = {key: read[key] for key in ('error', 'result')}
+    print(json.dumps(read), flush=True)
+";
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            // Without a digit too much for a parser that is not exact.
+            any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|map| Value::from(serde_json::Map::from_iter(map))),
+            ]
+        })
+    }
+
+    #[test]
+    fn any_json_goes_to_python_and_comes_back() {
+        let python = std::cell::RefCell::new(Python::start(READS_AND_WRITES));
+        let args = prop::collection::vec(any_json(), 0..4);
+        let kwargs = prop::collection::btree_map(any::<String>(), any_json(), 0..4);
+        let (id, name) = ("[0-9A-Za-z_-]{1,64}", any::<String>());
+        let cases = (id, name, args, kwargs, any_json(), any::<i64>());
+        proptest!(|((id, name, args, kwargs, result, code) in cases)| {
+            let (args, kwargs) = (Value::from(args), serde_json::to_value(kwargs).unwrap());
+            let texts = RawArgs { args: args.to_string(), kwargs: kwargs.to_string() };
+            let sent = request(&id, &name, &texts, &Meta::default());
+            let came = python.borrow_mut().ask(std::str::from_utf8(&sent).unwrap());
+            let came: Request<'_> = serde_json::from_str(&came).unwrap();
+            prop_assert_eq!((came.id.to_string(), &*came.name), (id, &*name));
+            let (came_args, came_kwargs) = came.arguments().unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(came_args).unwrap(), args);
+            prop_assert_eq!(serde_json::from_str::<Value>(came_kwargs).unwrap(), kwargs);
+
+            let raw = serde_json::value::to_raw_value(&result).unwrap();
+            let came = python.borrow_mut().ask(&reply(Some(&came.id), Err((code, &raw))));
+            let came: Reply = serde_json::from_str(&came).unwrap();
+            prop_assert_eq!(came.code, code);
+            prop_assert_eq!(serde_json::from_str::<Value>(came.result.get()).unwrap(), result);
+        });
     }
 }

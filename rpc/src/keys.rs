@@ -139,6 +139,8 @@ fn hash_tag(name: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -201,5 +203,81 @@ mod tests {
         for queue in ["", "a{", "a}", "{}", "}{"] {
             assert!(matches!(Keys::new(queue), Err(Error::Config(_))), "{queue:?}");
         }
+    }
+
+    /// A private node of a cluster, killed when dropped.
+    struct Node {
+        process: std::process::Child,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Node {
+        fn start() -> (Self, redis::Connection) {
+            let free_port = || {
+                std::net::TcpListener::bind("127.0.0.1:0")?
+                    .local_addr()
+                    .map(|addr| addr.port())
+            };
+            let (port, bus) = (free_port().unwrap(), free_port().unwrap());
+            let folder = tempfile::tempdir().unwrap();
+            let process = std::process::Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+                .args(["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()])
+                .args(["--save", "", "--dir"])
+                .arg(folder.path())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            let node = Self {
+                process,
+                _folder: folder,
+            };
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+            let connected = (0..2000).find_map(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(5)); // polling
+                client.get_connection().ok()
+            });
+            (node, connected.expect("redis-server starts"))
+        }
+    }
+
+    impl Drop for Node {
+        fn drop(&mut self) {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn redis_itself_finds_all_keys_of_a_queue_in_one_slot() {
+        let (_node, connection) = Node::start();
+        let connection = std::cell::RefCell::new(connection);
+        let cluster: Address = "redis+cluster://h".parse().unwrap();
+        let name = prop_oneof![
+            "[ab:{}]{1,8}",
+            "[ab]{0,2}\\{[ab{]{1,3}\\}[ab{}]{0,2}",
+            any::<String>()
+        ];
+        proptest!(|(name in name, id in "[0-9A-Za-z_-]{1,64}", slot: u64)| {
+            let Ok(keys) = Keys::new(&name) else { return Ok(()) };
+            let keys = keys.at(&cluster);
+            let ours = [
+                keys.queue().to_owned(),
+                keys.reply(&id),
+                keys.inbox(&id),
+                keys.slot(&id, slot),
+                keys.heartbeat(&id),
+                keys.workers(),
+                keys.lost(&id),
+                keys.dead(),
+                keys.deaths(),
+            ];
+            let mut question = redis::pipe();
+            for key in &ours {
+                question.cmd("CLUSTER").arg("KEYSLOT").arg(key);
+            }
+            let slots: Vec<u16> = question.query(&mut *connection.borrow_mut()).unwrap();
+            prop_assert!(slots.iter().all(|slot| *slot == slots[0]), "{:?} {:?}", ours, slots);
+        });
     }
 }

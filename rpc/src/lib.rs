@@ -70,6 +70,8 @@ mod client;
 mod server;
 mod inspector;
 mod lease;
+#[cfg(test)]
+mod python;
 
 pub use arguments::{Args, Arguments, Kw, RawArgs};
 pub use client::{Call, Client, ClientBuilder, QueueState};

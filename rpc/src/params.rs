@@ -27,7 +27,10 @@ use serde_json::value::RawValue;
 use crate::{Fault, repair};
 
 mod signature;
+mod required;
+mod misfit;
 
+use misfit::{Misfit, complaint, misfit, unexpected};
 pub(crate) use signature::Parameters;
 
 /// All arguments of a call as the JSON text they came as, for a handler that binds them itself.
@@ -49,54 +52,60 @@ const RAW_PARAMS: &str = "$rpc::RawParams";
 ///
 /// A fault with code 3.
 pub(crate) fn bind<P: DeserializeOwned>(method: &str, args: &str, kwargs: &str) -> Result<P, Fault> {
-    bind_text(method, args, kwargs).or_else(|fault| {
+    let refused = |misfit: &Misfit, args: &str, kwargs: &str| {
+        Fault::invalid_params(format!("{method}() {}", complaint::<P>(misfit, args, kwargs)))
+    };
+    bind_text(args, kwargs).or_else(|misfit| {
         let (args, kwargs) = match (repair::repaired(args), repair::repaired(kwargs)) {
-            (None, None) => return Err(fault),
+            (None, None) => return Err(refused(&misfit, args, kwargs)),
             (fixed_args, fixed_kwargs) => (
                 fixed_args.map_or(Cow::Borrowed(args), Cow::Owned),
                 fixed_kwargs.map_or(Cow::Borrowed(kwargs), Cow::Owned),
             ),
         };
-        bind_text(method, &args, &kwargs)
+        bind_text(&args, &kwargs).map_err(|misfit| refused(&misfit, &args, &kwargs))
     })
 }
 
-fn bind_text<'de, P: Deserialize<'de>>(method: &str, args: &'de str, kwargs: &'de str) -> Result<P, Fault> {
-    let bound = parse(args).and_then(|positional| {
-        let named = parse(kwargs)?;
-        P::deserialize(Bound {
-            args,
-            kwargs,
-            positional,
-            named,
-        })
-    });
-    bound.map_err(|Misfit(text)| Fault::invalid_params(format!("{method}() {text}")))
+fn bind_text<'de, P: Deserialize<'de>>(args: &'de str, kwargs: &'de str) -> Result<P, Misfit> {
+    let positional = parse(args)?;
+    let named = parse(kwargs)?;
+    P::deserialize(Bound {
+        args,
+        kwargs,
+        positional,
+        named,
+    })
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misfit> {
-    serde_json::from_str(text).map_err(|error| Misfit(format!("got malformed arguments: {error}")))
+    serde_json::from_str(text).map_err(|error| Misfit::Other(format!("got malformed arguments: {error}")))
 }
 
-/// Why the arguments do not fit, without the method's name.
-#[derive(Debug)]
-struct Misfit(String);
+/// The arguments by name, each with its place among them. The last of several with one name counts, as in Python.
+#[derive(Default)]
+struct Named<'de>(BTreeMap<String, (usize, &'de RawValue)>);
 
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+impl<'de> Deserialize<'de> for Named<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Named<'de>;
 
-impl std::error::Error for Misfit {}
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
 
-impl serde::de::Error for Misfit {
-    fn custom<T: fmt::Display>(text: T) -> Self {
-        Self(text.to_string())
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self(format!("missing 1 required positional argument: '{field}'"))
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<'de>, A::Error> {
+                let mut named = Named::default();
+                while let Some((name, value)) = map.next_entry()? {
+                    let place = named.0.len();
+                    named.0.entry(name).or_insert((place, value)).1 = value;
+                }
+                Ok(named)
+            }
+        }
+        deserializer.deserialize_map(Names)
     }
 }
 
@@ -104,15 +113,13 @@ struct Bound<'de> {
     args: &'de str,
     kwargs: &'de str,
     positional: Vec<&'de RawValue>,
-    named: BTreeMap<String, &'de RawValue>,
+    named: Named<'de>,
 }
 
 impl<'de> Bound<'de> {
     fn no_names(&self) -> Result<(), Misfit> {
-        self.named
-            .keys()
-            .next()
-            .map_or(Ok(()), |name| Err(unexpected(name)))
+        let first = self.named.0.iter().min_by_key(|(_, (place, _))| *place);
+        first.map_or(Ok(()), |(name, _)| Err(unexpected(name)))
     }
 
     fn exactly(&self, parameters: usize) -> Result<(), Misfit> {
@@ -121,7 +128,7 @@ impl<'de> Bound<'de> {
         if given == parameters {
             Ok(())
         } else {
-            Err(wrong_number(parameters, given))
+            Err(Misfit::TooMany { parameters, given })
         }
     }
 
@@ -142,34 +149,31 @@ impl<'de> Bound<'de> {
             .map(|name| Cow::Borrowed(*name))
             .zip(self.positional)
             .collect();
-        for (name, value) in self.named {
-            let position = names
-                .iter()
-                .position(|known| *known == name)
-                .ok_or_else(|| unexpected(&name))?;
-            if position < given {
-                return Err(Misfit(format!("got multiple values for argument '{name}'")));
+        // Python complains of the first that is wrong.
+        let mut wrong = None;
+        for (name, (place, value)) in self.named.0 {
+            let position = names.iter().position(|known| *known == name);
+            let why = match position {
+                Some(position) if position >= given => {
+                    bound.push((Cow::Borrowed(names[position]), value));
+                    continue;
+                }
+                Some(_) => Misfit::Other(format!("got multiple values for argument '{name}'")),
+                None => unexpected(&name),
+            };
+            if wrong.as_ref().is_none_or(|(first, _)| place < *first) {
+                wrong = Some((place, why));
             }
-            bound.push((Cow::Borrowed(names[position]), value));
         }
-        if given > names.len() {
-            Err(wrong_number(names.len(), given))
-        } else {
-            Ok(bound)
+        match wrong {
+            Some((_, why)) => Err(why),
+            None if given > names.len() => Err(Misfit::TooMany {
+                parameters: names.len(),
+                given,
+            }),
+            None => Ok(bound),
         }
     }
-}
-
-fn unexpected(name: &str) -> Misfit {
-    Misfit(format!("got an unexpected keyword argument '{name}'"))
-}
-
-fn wrong_number(parameters: usize, given: usize) -> Misfit {
-    let plural = if parameters == 1 { "" } else { "s" };
-    let were = if given == 1 { "was" } else { "were" };
-    Misfit(format!(
-        "takes {parameters} positional argument{plural} but {given} {were} given"
-    ))
 }
 
 impl<'de> Deserializer<'de> for Bound<'de> {
@@ -203,7 +207,7 @@ impl<'de> Deserializer<'de> for Bound<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        if self.positional.is_empty() && self.named.is_empty() {
+        if self.positional.is_empty() && self.named.0.is_empty() {
             visitor.visit_none()
         } else {
             visitor.visit_some(self)
@@ -247,13 +251,14 @@ impl<'de> Deserializer<'de> for Bound<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         if !self.positional.is_empty() {
-            return Err(wrong_number(0, self.positional.len()));
+            return Err(Misfit::TooMany {
+                parameters: 0,
+                given: self.positional.len(),
+            });
         }
-        let named = self
-            .named
-            .into_iter()
-            .map(|(name, value)| (Cow::Owned(name), value));
-        visitor.visit_map(Named {
+        let named = self.named.0.into_iter();
+        let named = named.map(|(name, (_, value))| (Cow::Owned(name), value));
+        visitor.visit_map(Entries {
             values: named,
             current: None,
         })
@@ -273,7 +278,7 @@ impl<'de> Deserializer<'de> for Bound<'de> {
         } else {
             self.fields(fields)?
         };
-        visitor.visit_map(Named {
+        visitor.visit_map(Entries {
             values: values.into_iter(),
             current: None,
         })
@@ -305,12 +310,12 @@ impl<'de> SeqAccess<'de> for Positional<'de> {
     }
 }
 
-struct Named<'de, I> {
+struct Entries<'de, I> {
     values: I,
     current: Option<(Cow<'static, str>, &'de RawValue)>,
 }
 
-impl<'de, I: Iterator<Item = (Cow<'static, str>, &'de RawValue)>> MapAccess<'de> for Named<'de, I> {
+impl<'de, I: Iterator<Item = (Cow<'static, str>, &'de RawValue)>> MapAccess<'de> for Entries<'de, I> {
     type Error = Misfit;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
@@ -339,10 +344,6 @@ fn decode<'de, S: DeserializeSeed<'de>>(
     let mut json = serde_json::Deserializer::from_str(value.get());
     seed.deserialize(&mut json)
         .map_err(|error| misfit(argument, &error))
-}
-
-fn misfit(argument: impl fmt::Display, error: &serde_json::Error) -> Misfit {
-    Misfit(format!("argument {argument}: {error}"))
 }
 
 #[cfg(test)]

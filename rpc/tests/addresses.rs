@@ -6,6 +6,7 @@ use rpc::{Address, Client, Error, Server};
 use tempfile::TempDir;
 
 use crate::calls::{QUEUE, start, sum};
+use crate::proxy::Proxy;
 use crate::redis_server::{PATIENCE, Redis, until};
 
 pub(crate) fn server_at(url: &str) -> rpc::ServerBuilder {
@@ -111,11 +112,11 @@ async fn a_database_is_apart_from_the_others() {
 async fn a_connection_that_breaks_silently_is_noticed() {
     let redis = Redis::start().await;
     let _serving = start(server_at(&redis.url())).await;
-    let mut way = crate::tunnel::Tunnel::open(redis.port()).await;
+    let way = Proxy::open(&redis).await;
     let client = client_at(&way.url, PATIENCE);
     assert_eq!(client.call::<i64>("sum", (1, 1)).await.unwrap(), 2);
     // What is open stays open and goes nowhere, as when a firewall forgets it.
-    way.silence();
+    way.fall_silent();
     let again = client.request("sum").params((14, 3)).idempotent();
     assert_eq!(again.send::<i64>().await.unwrap(), 17);
 }

@@ -161,7 +161,7 @@ async fn a_failure_is_told_and_the_next_call_works() {
     assert_eq!(failure("map").await.code, rpc::code::BAD_RESULT);
     assert_eq!(
         failure("sum").await.message,
-        "sum() missing 1 required positional argument: 'x'"
+        "sum() missing 2 required positional arguments: 'x' and 'y'"
     );
     assert!(matches!(
         client.call::<()>("none", ()).await,

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::start;
+use crate::lost_workers::wait_for_uptime;
 use crate::redis_server::{PATIENCE, Redis, until};
 
 const SLOTS: u32 = 16384;
@@ -224,4 +225,28 @@ async fn calls_go_on_when_the_node_of_their_queue_dies() {
     until(async || answered.load(SeqCst) > before + 10).await;
     stop.cancel();
     calling.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_dead_servers_left_in_a_cluster_is_recovered_and_given_up() {
+    let cluster = Cluster::start().await;
+    let own = "{asyncredisrpc:math}";
+    let node = &cluster.nodes[cluster.owner("math").await.0];
+    let request = |id: u32| format!(r#"{{"id":{id},"name":"echo","args":[{id}],"kwargs":{{}}}}"#);
+    for (worker, id) in [(1, 8), (2, 8), (3, 8), (4, 7)] {
+        let slot = format!("RPUSH {own}:w:dead-{worker}:0 {}", request(id));
+        node.command::<()>(&slot).await;
+        let registered = format!("HSET {own}:workers dead-{worker} {{\"slots\":1}}");
+        node.command::<()>(&registered).await;
+    }
+    wait_for_uptime(node).await;
+    let (stop, serving) = start(echo_server("math", &cluster.url(0))).await;
+    for (id, replies) in [(7, 1), (8, 3)] {
+        until(async || node.command::<u64>(&format!("LLEN {own}:reply:{id}")).await == replies).await;
+    }
+    until(async || node.command::<u64>(&format!("HLEN {own}:workers")).await == 1).await;
+    assert_eq!(node.command::<u64>(&format!("LLEN {own}:dead")).await, 1);
+    stop.cancel();
+    let report = serving.await.unwrap().unwrap();
+    assert_eq!((report.handled, report.requeued, report.dead_lettered), (3, 3, 1));
 }

@@ -150,3 +150,36 @@ async fn without_scripts_everything_goes_back_to_the_queue() {
     assert_eq!(codes, (vec![0; 3], vec![0; 5]));
     assert_eq!(dead_letters(&redis).await, Vec::<Value>::new());
 }
+
+#[tokio::test]
+async fn a_request_that_killed_by_its_size_is_buried_unread() {
+    let redis = Redis::start().await;
+    let request = request(9).replace("[9]", &format!("[\"{}\"]", "x".repeat(5000)));
+    for worker in 1..=3 {
+        redis
+            .command::<()>(&format!("RPUSH {OWN}:w:dead-{worker}:0 {request}"))
+            .await;
+        redis
+            .command::<()>(&format!("HSET {OWN}:workers dead-{worker} {{\"slots\":1}}"))
+            .await;
+    }
+    wait_for_uptime(&redis).await;
+    let stop = CancellationToken::new();
+    let small = server(&redis.url()).max_request(1000).build().unwrap();
+    let serving = tokio::spawn(small.run(stop.clone()));
+    // Twice it goes to the queue and is too large, and the third time nobody reads it.
+    until(async || dead_letters(&redis).await.len() == 3).await;
+    until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.is_empty()).await;
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    let letters = dead_letters(&redis).await;
+    let buried = letters.iter().find(|letter| {
+        let reason = letter["reason"].as_str().unwrap();
+        reason.contains("servers died") && reason.ends_with("it had 5046 bytes")
+    });
+    assert_eq!(
+        buried.unwrap()["payload"].as_str().unwrap().len(),
+        1000,
+        "{letters:?}"
+    );
+}

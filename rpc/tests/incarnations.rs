@@ -1,40 +1,18 @@
 //! Servers that only seemed dead, and servers that did not even seem so.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rpc::{Fault, Server};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::calls::start;
 use crate::lost_workers::wait_for_uptime;
 use crate::redis_server::{Redis, until};
+use crate::victim::Victim;
 
 const QUEUE: &str = "work";
 const WORKERS: &str = "{asyncredisrpc:work}:workers";
-
-/// Tells this test's own process that it is to be a server.
-const VICTIM: &str = "RPC_TEST_PAUSED_VICTIM";
-
-/// A child that is killed when this is dropped, even if it is paused.
-struct Victim(Child);
-
-impl Victim {
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.0.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success());
-    }
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
 
 fn request(id: u32) -> String {
     format!(r#"{{"id":{id},"name":"work","args":[],"kwargs":{{}}}}"#)
@@ -42,7 +20,7 @@ fn request(id: u32) -> String {
 
 #[tokio::test]
 async fn a_server_that_was_paused_for_too_long_keeps_its_answers_to_itself_and_goes_on() {
-    if let Ok(url) = std::env::var(VICTIM) {
+    if let Some(url) = Victim::url() {
         let slow = || async {
             tokio::time::sleep(Duration::from_secs(3)).await; // slow: ends while the process is paused
             "paused"
@@ -56,13 +34,7 @@ async fn a_server_that_was_paused_for_too_long_keeps_its_answers_to_itself_and_g
     }
     let redis = Redis::start().await;
     let test = "incarnations::a_server_that_was_paused_for_too_long_keeps_its_answers_to_itself_and_goes_on";
-    let victim = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact"])
-        .env(VICTIM, redis.url())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let victim = Victim(victim.unwrap());
+    let victim = Victim::start(test, &redis.url());
     redis.push(QUEUE, request(1)).await;
     until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.len() == 1).await;
     victim.signal("-STOP");
@@ -184,4 +156,38 @@ async fn a_server_without_its_data_is_known_again() {
     assert_eq!(redis.reply(QUEUE, "1").await["result"], 1);
     stop.cancel();
     serving.await.unwrap().unwrap();
+}
+
+/// Case 13 of the list of failures that the wire was designed against: nothing that is configured, nor the process,
+/// tells two servers apart.
+#[tokio::test]
+async fn two_servers_of_one_name_are_two_and_one_inherits_from_the_other() {
+    let redis = Redis::start().await;
+    let stuck = || std::future::pending::<u32>();
+    let first = Server::builder(QUEUE)
+        .redis(redis.url())
+        .method("work", stuck)
+        .concurrency(1);
+    let (_, dies) = start(first).await;
+    redis.push(QUEUE, request(1)).await;
+    until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.len() == 1).await;
+    let second = Server::builder(QUEUE)
+        .redis(redis.url())
+        .method("work", || async { "second" });
+    let (stop, serving) = start(second).await;
+    let workers: Vec<String> = redis.command(&format!("HKEYS {WORKERS}")).await;
+    let [one, other] = &workers[..] else {
+        panic!("{workers:?}")
+    };
+    let process = |worker: &str| worker.rsplit_once('-').unwrap().0.to_owned();
+    assert_eq!(process(one), process(other));
+    // All that is left of it is what it wrote to Redis; its process lives, so only its heartbeat tells.
+    dies.abort();
+    until(async || redis.command::<u64>("EXISTS asyncredisrpc:work:1").await == 1).await;
+    assert_eq!(
+        redis.reply(QUEUE, "1").await,
+        json!({"error": 0, "result": "second"})
+    );
+    stop.cancel();
+    assert_eq!(serving.await.unwrap().unwrap().requeued, 1);
 }

@@ -148,7 +148,7 @@ async fn serve_python_client(library: Library) {
         json!([0, "NaN"]),
         json!([0, ["Infinity", "-Infinity", "\u{fffd}"]]),
         json!([123, {"message": "no"}]),
-        json!([3, {"message": "sum() takes 2 positional arguments but 3 were given"}]),
+        json!([3, {"message": "sum() takes from 1 to 2 positional arguments but 3 were given"}]),
         json!(true),
     ] {
         assert_eq!(python.line().await, expected);
@@ -251,4 +251,16 @@ async fn a_slow_python_reply_arrives() {
         .command::<()>(&format!("RPUSH {reply} {{\"error\":0,\"result\":7}}"))
         .await;
     assert_eq!(call.await.unwrap().unwrap(), 7);
+}
+
+/// What the guide for those who come from Python warns of.
+#[tokio::test]
+async fn a_python_server_on_redis_8_ends_when_it_has_nothing_to_do() {
+    let redis = Redis::start().await;
+    let (mut idle, _told_otherwise) = (
+        python_server(Library::Redis8AsItIs, &redis).await,
+        python_server(Library::Redis8, &redis).await,
+    );
+    idle.ended().await;
+    assert_eq!(client(&redis).call::<i64>("sum", (14, 3)).await.unwrap(), 17);
 }

@@ -1,6 +1,5 @@
 //! Requests whose server, or whose way from Redis to the server, is gone.
 
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -10,11 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::proxy::Proxy;
 use crate::redis_server::{PATIENCE, Redis, until};
+use crate::victim::Victim;
 
 const QUEUE: &str = "work";
-
-/// Tells this test's own process that it is to be the server that will be killed.
-const VICTIM: &str = "RPC_TEST_VICTIM";
 
 fn server(url: &str) -> rpc::ServerBuilder {
     Server::builder(QUEUE)
@@ -45,7 +42,7 @@ pub(crate) async fn wait_for_uptime(redis: &Redis) {
 
 #[tokio::test]
 async fn a_killed_server_s_requests_are_done_by_another() {
-    if let Ok(url) = std::env::var(VICTIM) {
+    if let Some(url) = Victim::url() {
         let stuck = |_: (u32,)| std::future::pending::<Result<u32, Fault>>();
         let victim = Server::builder(QUEUE)
             .redis(url)
@@ -59,16 +56,8 @@ async fn a_killed_server_s_requests_are_done_by_another() {
         );
     }
     let redis = Redis::start().await;
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "lost_workers::a_killed_server_s_requests_are_done_by_another",
-            "--exact",
-        ])
-        .env(VICTIM, redis.url())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let test = "lost_workers::a_killed_server_s_requests_are_done_by_another";
+    let mut victim = Victim::start(test, &redis.url());
     let client = client(&redis);
     let calls: Vec<_> = (0..5)
         .map(|number| {
@@ -79,7 +68,7 @@ async fn a_killed_server_s_requests_are_done_by_another() {
     until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.len() == 3).await;
     wait_for_uptime(&redis).await;
     let died = std::time::Instant::now();
-    victim.kill().unwrap();
+    victim.kill();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server(&redis.url()).build().unwrap().run(stop.clone()));
     for (number, call) in (0..).zip(calls) {
@@ -87,7 +76,6 @@ async fn a_killed_server_s_requests_are_done_by_another() {
     }
     // On the same machine there is no need to wait until the heartbeat has expired.
     assert!(died.elapsed() < Duration::from_secs(15), "{:?}", died.elapsed());
-    victim.wait().unwrap();
     // The registration of the dead goes when nothing can come back to its slots.
     until(async || {
         redis
@@ -183,7 +171,7 @@ async fn a_request_taken_by_a_command_whose_answer_is_lost_is_done() {
 #[tokio::test]
 async fn a_server_whose_connections_fell_silent_comes_back_and_loses_nothing() {
     let redis = Redis::start().await;
-    let proxy = Proxy::start(&redis, b"nothing says this").await;
+    let proxy = Proxy::open(&redis).await;
     let (stop, server) = (CancellationToken::new(), server(&proxy.url).build().unwrap());
     let ready = server.ready();
     let serving = tokio::spawn(server.run(stop.clone()));

@@ -15,6 +15,8 @@ pub(crate) enum Library {
     /// Gives up whatever takes five seconds, so an idle server ends, and has a hundred connections at most, one for
     /// each call; unless the address says otherwise.
     Redis8,
+    /// The same, when the address says nothing.
+    Redis8AsItIs,
 }
 
 impl Library {
@@ -23,7 +25,7 @@ impl Library {
     /// What a script is to give as the port: it becomes part of a URL.
     fn port(self, redis: &Redis) -> String {
         match self {
-            Self::Redis7 => redis.port().to_string(),
+            Self::Redis7 | Self::Redis8AsItIs => redis.port().to_string(),
             Self::Redis8 => format!("{}/0?socket_timeout=86400&max_connections=1000", redis.port()),
         }
     }
@@ -32,13 +34,13 @@ impl Library {
     fn place(self) -> (&'static str, &'static str) {
         match self {
             Self::Redis7 => ("python", "RPC_TEST_PYTHON"),
-            Self::Redis8 => ("python8", "RPC_TEST_PYTHON8"),
+            Self::Redis8 | Self::Redis8AsItIs => ("python8", "RPC_TEST_PYTHON8"),
         }
     }
 }
 
 pub(crate) struct Python {
-    _process: Child,
+    process: Child,
     lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
 
@@ -52,10 +54,12 @@ impl Python {
             .spawn()
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self {
-            _process: process,
-            lines,
-        }
+        Self { process, lines }
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) async fn ended(&mut self) {
+        self.process.wait().await.unwrap();
     }
 
     /// The next line that the script prints, as JSON.

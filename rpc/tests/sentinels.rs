@@ -14,15 +14,27 @@ const PASSWORD: &str = "of-the-data";
 const SENTINEL_PASSWORD: &str = "of-the-sentinels";
 
 /// Killed when dropped.
-struct Sentinel {
+pub(crate) struct Sentinel {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
     _folder: TempDir,
 }
 
 impl Sentinel {
     /// One that watches this master, and needs another one to agree that it is dead.
     fn watching(master: &Redis) -> Self {
+        Self::start(|port| {
+            format!(
+                "port {port}\nrequirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\n\
+                 sentinel monitor main 127.0.0.1 {} 2\nsentinel auth-pass main {PASSWORD}\n\
+                 sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n",
+                master.port()
+            )
+        })
+    }
+
+    /// One with this configuration, which gets a port of its own.
+    pub(crate) fn start(config: impl FnOnce(u16) -> String) -> Self {
         let folder = TempDir::new().unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -30,13 +42,7 @@ impl Sentinel {
             .unwrap()
             .port();
         let path = folder.path().join("sentinel.conf");
-        let config = format!(
-            "port {port}\nbind 127.0.0.1\nrequirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\n\
-             sentinel monitor main 127.0.0.1 {} 2\nsentinel auth-pass main {PASSWORD}\n\
-             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n",
-            master.port()
-        );
-        std::fs::write(&path, config).unwrap();
+        std::fs::write(&path, format!("bind 127.0.0.1\n{}", config(port))).unwrap();
         let process = Command::new("redis-server")
             .arg(&path)
             .arg("--sentinel")
@@ -102,8 +108,11 @@ impl Group {
     }
 
     fn url(&self, master: &str) -> String {
-        let hosts: Vec<_> = self
-            .sentinels
+        self.url_naming(&self.sentinels, master)
+    }
+
+    fn url_naming(&self, sentinels: &[Sentinel], master: &str) -> String {
+        let hosts: Vec<_> = sentinels
             .iter()
             .map(|sentinel| format!("127.0.0.1:{}", sentinel.port))
             .collect();
@@ -154,4 +163,23 @@ async fn a_master_that_the_sentinels_do_not_know_is_told_from_one_that_is_away()
     let group = Group::start().await;
     let why = fails(&group.url("other")).await;
     assert!(why.contains("no master of this name"), "{why}");
+}
+
+#[tokio::test]
+async fn the_sentinels_of_the_url_tell_of_the_others() {
+    let mut group = Group::start().await;
+    // The address names one, which is gone when it is needed again.
+    let url = group.url_naming(&group.sentinels[..1], "main");
+    let echo = |number: i64| async move { Ok::<_, Fault>(number) };
+    let _serving = start(Server::builder("math").redis(&url).method("echo", echo)).await;
+    let client = Client::builder("math")
+        .redis(&url)
+        .timeout(PATIENCE)
+        .build()
+        .unwrap();
+    assert_eq!(client.call::<i64>("echo", (1,)).await.unwrap(), 1);
+    drop(group.sentinels.remove(0));
+    group.redis[0].kill();
+    let call = client.request("echo").params((2,)).idempotent();
+    assert_eq!(call.send::<i64>().await.unwrap(), 2);
 }

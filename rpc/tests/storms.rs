@@ -1,6 +1,5 @@
 //! Servers killed again and again under load. `RPC_TEST_KILLS` says how often, by default a few times.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
@@ -10,31 +9,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lost_workers::wait_for_uptime;
 use crate::redis_server::{Redis, until};
+use crate::victim::Victim;
 
 const QUEUE: &str = "work";
-
-/// Tells this test's own process that it is to be a server.
-const VICTIM: &str = "RPC_TEST_STORM_VICTIM";
 
 const SERVERS: usize = 3;
 const CALLERS: u32 = 16;
 
-fn victim(redis: &Redis) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args([
-            "storms::whatever_is_killed_every_idempotent_call_is_answered",
-            "--exact",
-        ])
-        .env(VICTIM, redis.url())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+fn victim(redis: &Redis) -> Victim {
+    let test = "storms::whatever_is_killed_every_idempotent_call_is_answered";
+    Victim::start(test, &redis.url())
 }
 
 #[tokio::test]
 async fn whatever_is_killed_every_idempotent_call_is_answered() {
-    if let Ok(url) = std::env::var(VICTIM) {
+    if let Some(url) = Victim::url() {
         let work = |(number,): (u32,)| async move {
             tokio::time::sleep(Duration::from_millis(5)).await; // slow: some work is going on at any moment
             number
@@ -77,13 +66,12 @@ async fn whatever_is_killed_every_idempotent_call_is_answered() {
             })
         })
         .collect();
-    let mut victims: Vec<Child> = (0..SERVERS).map(|_| victim(&redis)).collect();
+    let mut victims: Vec<Victim> = (0..SERVERS).map(|_| victim(&redis)).collect();
     for _ in 0..kills {
         let before = answered.load(SeqCst);
         until(async || answered.load(SeqCst) > before + 20).await;
         let mut killed = std::mem::replace(&mut victims[fastrand::usize(..SERVERS)], victim(&redis));
-        killed.kill().unwrap();
-        killed.wait().unwrap();
+        killed.kill();
     }
     enough.store(true, SeqCst);
     let mut given_up = 0;
@@ -97,8 +85,4 @@ async fn whatever_is_killed_every_idempotent_call_is_answered() {
         redis.command::<u64>("LLEN {asyncredisrpc:work}:dead").await,
         given_up
     );
-    for mut victim in victims {
-        victim.kill().unwrap();
-        victim.wait().unwrap();
-    }
 }

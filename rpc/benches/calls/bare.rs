@@ -1,5 +1,6 @@
 //! The limit: texts of the size of a request and a reply go through two lists and back, so many at once, with no call
-//! around them. One by one it is a ping-pong.
+//! around them. One by one it is a ping-pong. The other limit is that of taking nothing that a crash could lose: each
+//! request is moved into a list of its own, which is deleted behind the reply, and the replies expire.
 
 use std::time::Instant;
 
@@ -12,9 +13,20 @@ use crate::sample::{Sample, cpu};
 const REQUEST: &str = r#"{"id":"0123456789ab-1234","name":"sum","args":[1234,1],"kwargs":{},"meta":{"v":1,"reply_to":"{asyncredisrpc:ours}:inbox:0123456789ab","deadline":1790000000000}}"#;
 const REPLY: &str = r#"{"id":"0123456789ab-1234","error":0,"result":1235}"#;
 
-pub(crate) async fn measure(redis: &Redis, at_once: usize, calls: usize) -> Sample {
+/// How requests are taken.
+#[derive(Clone, Copy)]
+pub(crate) enum Taking {
+    Popped,
+    Moved,
+}
+
+pub(crate) async fn measure(redis: &Redis, taking: Taking, at_once: usize, calls: usize) -> Sample {
     let rounds = calls.div_ceil(at_once);
-    let echo = tokio::spawn(echo(redis.connection().await, rounds * at_once));
+    let (connection, left) = (redis.connection().await, rounds * at_once);
+    let echo = match taking {
+        Taking::Popped => tokio::spawn(echo(connection, left)),
+        Taking::Moved => tokio::spawn(echo_safely(connection, at_once, left)),
+    };
     let (mut pushing, mut popping) = (redis.connection().await, redis.connection().await);
     let (before, commands) = (
         [cpu(std::process::id()), cpu(redis.pid())],
@@ -50,6 +62,35 @@ async fn echo(mut connection: MultiplexedConnection, mut left: usize) {
     while left > 0 {
         let count = pop(&mut connection, "bare:requests", left).await;
         push(&mut connection, "bare:replies", REPLY, count).await;
+        left -= count;
+    }
+}
+
+async fn echo_safely(mut connection: MultiplexedConnection, at_once: usize, mut left: usize) {
+    let slots: Vec<String> = (0..at_once).map(|slot| format!("bare:slot:{slot}")).collect();
+    while left > 0 {
+        let mut take = pipe();
+        for (at, slot) in slots.iter().enumerate() {
+            take.cmd(if at == 0 { "BLMOVE" } else { "LMOVE" })
+                .arg("bare:requests")
+                .arg(slot)
+                .arg("LEFT")
+                .arg("RIGHT");
+            if at == 0 {
+                take.arg(0);
+            }
+        }
+        let taken: Vec<Option<String>> = take.query_async(&mut connection).await.unwrap();
+        let count = taken.into_iter().flatten().count();
+        let mut finish = pipe();
+        finish
+            .rpush("bare:replies", vec![REPLY; count])
+            .ignore()
+            .pexpire("bare:replies", 300_000)
+            .ignore()
+            .del(&slots[..count])
+            .ignore();
+        finish.query_async::<()>(&mut connection).await.unwrap();
         left -= count;
     }
 }

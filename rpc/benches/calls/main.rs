@@ -2,7 +2,8 @@
 //! the same lists moved by the same Redis library with no call around them. All in one run, in turns; medians.
 //! `cargo bench -p rpc --profile dist`; nothing else should run beside it.
 //!
-//! `BENCH_CALLS` says how many calls a measurement has (20,000), `BENCH_ROUNDS` how many measurements there are (5).
+//! `BENCH_CALLS` says how many calls a measurement has (20,000), `BENCH_ROUNDS` how many measurements there are (5), and
+//! `BENCH_ONLY`, if given, what the names of the measured begin with, `rpc` say.
 //! Python is left out, and said to be, where `target/python` is missing: `make test` creates it.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends when something is wrong")]
@@ -17,6 +18,7 @@ mod sample;
 
 use std::process::Command;
 
+use bare::Taking;
 use redis_server::Redis;
 use sample::{Row, Sample};
 
@@ -44,38 +46,33 @@ async fn main() {
     if python.is_none() {
         println!("there is no target/python, so there is nothing to compare with\n");
     }
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let wanted = |name: &str| name.starts_with(&only);
     let mut rows: Vec<Row> = Vec::new();
     for _ in 0..rounds {
         for in_flight in IN_FLIGHT {
             let calls = if in_flight == 1 { calls / 5 } else { calls };
-            add(
-                &mut rows,
-                "rpc",
-                in_flight,
-                ours.measure(&redis, in_flight, calls).await,
-            );
-            if let Some(python) = &python {
-                add(
-                    &mut rows,
-                    "asyncredisrpc",
-                    in_flight,
-                    python.measure(&redis, in_flight, calls).await,
-                );
+            if wanted("rpc") {
+                let sample = ours.measure(&redis, in_flight, calls).await;
+                add(&mut rows, "rpc", in_flight, sample);
+            }
+            if let Some(python) = python.as_ref().filter(|_| wanted("asyncredisrpc")) {
+                let sample = python.measure(&redis, in_flight, calls).await;
+                add(&mut rows, "asyncredisrpc", in_flight, sample);
             }
         }
-        add(
-            &mut rows,
-            "bare, one by one",
-            1,
-            bare::measure(&redis, 1, calls / 5).await,
-        );
-        for at_once in PIPELINED {
-            add(
-                &mut rows,
-                "bare, pipelined",
-                at_once,
-                bare::measure(&redis, at_once, calls).await,
-            );
+        for (taking, one_by_one, pipelined) in [
+            (Taking::Popped, "bare, one by one", "bare, pipelined"),
+            (Taking::Moved, "safe, one by one", "safe, pipelined"),
+        ] {
+            if wanted(one_by_one) {
+                let sample = bare::measure(&redis, taking, 1, calls / 5).await;
+                add(&mut rows, one_by_one, 1, sample);
+                for at_once in PIPELINED {
+                    let sample = bare::measure(&redis, taking, at_once, calls).await;
+                    add(&mut rows, pipelined, at_once, sample);
+                }
+            }
         }
     }
     sample::print(&rows);
@@ -109,22 +106,24 @@ fn add(rows: &mut Vec<Row>, name: &'static str, in_flight: usize, sample: Sample
 
 /// The goals: how near the limit, how far from Python.
 fn ratios(rows: &[Row]) {
-    let find = |name, in_flight| {
+    let find = |name: &str, in_flight| {
         rows.iter()
             .find(|row| row.name == name && row.in_flight == in_flight)
     };
     println!();
-    if let (Some(ours), Some(bare)) = (find("rpc", 1), find("bare, one by one", 1)) {
-        println!(
-            "one call takes {:.2} times as long as the bare ping-pong (median)",
-            ours.p50() / bare.p50()
-        );
-    }
-    if let (Some(ours), Some(bare)) = (find("rpc", 50), find("bare, pipelined", 50)) {
-        println!(
-            "50 in flight reach {:.2} of the bare pipelined echo",
-            ours.rate() / bare.rate()
-        );
+    for (name, what) in [("bare", "popped"), ("safe", "moved")] {
+        if let (Some(ours), Some(bare)) = (find("rpc", 1), find(&format!("{name}, one by one"), 1)) {
+            println!(
+                "one call takes {:.2} times as long as the bare ping-pong, {what} (median)",
+                ours.p50() / bare.p50()
+            );
+        }
+        if let (Some(ours), Some(bare)) = (find("rpc", 50), find(&format!("{name}, pipelined"), 50)) {
+            println!(
+                "50 in flight reach {:.2} of the bare pipelined echo, {what}",
+                ours.rate() / bare.rate()
+            );
+        }
     }
     for in_flight in IN_FLIGHT {
         if let (Some(ours), Some(python)) = (find("rpc", in_flight), find("asyncredisrpc", in_flight)) {

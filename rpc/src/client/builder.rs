@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::outbox::Outbox;
 use super::pending::Pending;
 use super::queue::Limit;
 use super::{Client, Inner, abandoned, inbox};
@@ -87,9 +88,14 @@ impl ClientBuilder {
         tasks.spawn_on(look, &runtime);
         let see_to = abandoned::see_to(shared.clone(), keys.clone(), name.clone(), numbers);
         tasks.spawn_on(see_to, &runtime);
+        let inbox = keys.inbox(&name);
+        let outbox = Outbox::new(shared.clone(), &keys, inbox.clone(), Arc::clone(&pending));
+        let outbox = Arc::new(outbox);
+        tasks.spawn_on(Arc::clone(&outbox).work(), &runtime);
         let requests = AtomicU64::new(0);
         let inner = Inner {
-            inbox: keys.inbox(&name),
+            inbox,
+            outbox,
             keys,
             shared,
             pending,

@@ -33,7 +33,8 @@ const WINDOW: usize = 512;
 pub struct Call {
     client: Client,
     method: String,
-    args: Result<RawArgs, serde_json::Error>,
+    /// Without this there are none.
+    args: Option<Result<RawArgs, serde_json::Error>>,
     options: Options,
 }
 
@@ -54,7 +55,7 @@ impl Call {
         Self {
             client,
             method,
-            args: ().encode(),
+            args: None,
             options,
         }
     }
@@ -62,7 +63,7 @@ impl Call {
     /// The arguments; without this there are none.
     pub fn params(self, params: impl Arguments) -> Self {
         Self {
-            args: params.encode(),
+            args: Some(params.encode()),
             ..self
         }
     }
@@ -107,14 +108,13 @@ impl Call {
     /// # Errors
     ///
     /// As [`Client::call`].
-    pub async fn send<R: DeserializeOwned>(self) -> Result<R, Error> {
-        let method = self.method.clone();
+    pub async fn send<R: DeserializeOwned>(mut self) -> Result<R, Error> {
         let reply = self.exchange().await?;
         match reply.code {
             code::OK => {
                 repair::parse(reply.result.get()).map_err(|source| undecodable(source, reply.result.get()))
             }
-            code::UNKNOWN_REMOTE_CALL => Err(Error::UnknownMethod { method }),
+            code::UNKNOWN_REMOTE_CALL => Err(Error::UnknownMethod { method: self.method }),
             code => Err(Error::Remote(Fault::from_reply(code, &reply.result))),
         }
     }
@@ -130,7 +130,7 @@ impl Call {
             .map(|params| Self {
                 client: self.client.clone(),
                 method: self.method.clone(),
-                args: params.encode(),
+                args: Some(params.encode()),
                 options: self.options.clone(),
             })
             .map(Self::send)
@@ -139,11 +139,15 @@ impl Call {
     }
 
     /// Sends the request and waits for the reply, whatever it says.
-    pub(super) async fn exchange(mut self) -> Result<Reply, Error> {
+    pub(super) async fn exchange(&mut self) -> Result<Reply, Error> {
         let parent = Parent::current();
         let source = || trace::current().or(parent.traceparent.clone());
         self.options.traceparent = self.options.traceparent.take().or_else(source);
-        let args = std::mem::replace(&mut self.args, ().encode()).map_err(Error::Encode)?;
+        let args = self
+            .args
+            .take()
+            .unwrap_or_else(|| ().encode())
+            .map_err(Error::Encode)?;
         let left = parent.left();
         let deadline = self.options.timeout.and_then(|timeout| {
             let after = left.map_or(timeout, |left| left.min(timeout));
@@ -247,7 +251,7 @@ struct Sending<'a> {
     /// Until the body is made of them.
     args: Option<RawArgs>,
     /// Until it is in the queue, or longer if it may have to be sent again.
-    body: Option<String>,
+    body: Option<Vec<u8>>,
     deadline: Option<Instant>,
     tracestate: Option<String>,
     options: &'a Options,
@@ -277,15 +281,10 @@ impl Sending<'_> {
                 inner.check_queue()?;
             }
             let body = self.body()?;
-            let mut commands = pipe();
-            commands.rpush(inner.keys.queue(), &body);
-            if inner.pending.tells_reader() {
-                commands.rpush(&inner.inbox, "").ignore();
-            }
             let before = std::mem::replace(&mut ticket.sent, true);
-            match inner.shared.run::<Vec<u64>>(&commands).await {
-                Ok(lengths) => {
-                    let queue_len = lengths.first().copied().unwrap_or_default();
+            let (body, pushed) = inner.outbox.send(body).await;
+            match pushed {
+                Ok(queue_len) => {
                     if !before {
                         self.check_length(queue_len, &body, ticket).await?;
                     }
@@ -311,7 +310,7 @@ impl Sending<'_> {
     }
 
     /// Takes the request back if the queue is too long, unless a server was quicker.
-    async fn check_length(&self, queue_len: u64, body: &str, ticket: &mut Ticket) -> Result<(), Error> {
+    async fn check_length(&self, queue_len: u64, body: &[u8], ticket: &mut Ticket) -> Result<(), Error> {
         let inner = &self.client.inner;
         if !inner.saw_queue(queue_len) {
             return Ok(());
@@ -327,7 +326,7 @@ impl Sending<'_> {
     }
 
     /// The request's text. The arguments are dropped as soon as they are in it.
-    fn body(&mut self) -> Result<String, Error> {
+    fn body(&mut self) -> Result<Vec<u8>, Error> {
         if let Some(body) = self.body.take() {
             return Ok(body);
         }

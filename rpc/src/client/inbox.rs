@@ -7,21 +7,22 @@ use std::time::Instant;
 
 use super::Pending;
 use super::call::undecodable;
-use crate::connection::{BLOCK, Backoff, Connection, Endpoint, RedisResult, Shared, cmd, pipe};
+use crate::connection::{BLOCK, Backoff, Connection, Endpoint, RedisResult, Shared, cmd, is_passing, pipe};
 use crate::envelope::{InboxReply, Reply};
 use crate::keys::Keys;
 use crate::repair;
 
 /// How many replies are fetched at once: enough to empty the inbox of a busy client in a few round trips.
-const DRAIN: usize = 128;
+const AT_ONCE: usize = 128;
 
 /// Reads the inbox for ever.
 pub(super) async fn read(endpoint: Endpoint, keys: Keys, client: String, pending: Arc<Pending>) {
-    let inbox = Inbox {
+    let mut inbox = Inbox {
         key: keys.inbox(&client),
         keys,
         client,
         pending,
+        takes_many: true,
     };
     let mut backoff = Backoff::default();
     loop {
@@ -41,46 +42,90 @@ struct Inbox {
     keys: Keys,
     client: String,
     pending: Arc<Pending>,
+    /// Whether Redis knows the command that waits for many replies: it does from version 7 on.
+    takes_many: bool,
 }
 
 impl Inbox {
     /// Waits for replies. This future is never dropped while Redis works on it, except with the client itself.
-    async fn wait(&self, connection: &mut Connection) -> RedisResult<()> {
+    async fn wait(&mut self, connection: &mut Connection) -> RedisResult<()> {
         let watched = self.pending.to_watch();
-        let mut wait = cmd("BLPOP");
-        wait.arg(&self.key);
-        for number in &watched {
-            wait.arg(self.keys.reply(call_id(&self.client, *number)));
-        }
-        let found: Option<(String, Vec<u8>)> = wait.arg(BLOCK.as_secs()).query_async(connection).await?;
-        let Some((key, first)) = found else {
+        let replies = watched
+            .iter()
+            .map(|number| self.keys.reply(call_id(&self.client, *number)));
+        let lists: Vec<String> = std::iter::once(self.key.clone()).chain(replies).collect();
+        let found = if self.takes_many {
+            match wait_for_many(&lists, connection).await {
+                Err(error) if !is_passing(&error) => {
+                    self.takes_many = false;
+                    return Ok(());
+                }
+                answered => answered?,
+            }
+        } else {
+            wait_for_one(&lists, connection).await?
+        };
+        let Some((list, replies)) = found else {
             return Ok(());
         };
-        if key != self.key {
-            if let Some(number) = number(&key) {
+        if list != self.key {
+            if let (Some(number), Some(reply)) = (number(&list), replies.first()) {
                 self.pending.peers.saw_python();
-                self.pending.complete(number, python_reply(&first));
+                self.pending.complete(number, python_reply(reply));
             }
             return Ok(());
         }
-        deliver(&first, &self.pending);
+        for reply in &replies {
+            deliver(reply, &self.pending);
+        }
+        // Whoever has got a reply may have another call to make, which is more urgent than the next wait.
+        tokio::task::yield_now().await;
         // With a single call there was a single reply.
-        while !self.pending.is_empty() {
+        while !self.takes_many && !self.pending.is_empty() {
             let more: Option<Vec<Vec<u8>>> = cmd("LPOP")
                 .arg(&self.key)
-                .arg(DRAIN)
+                .arg(AT_ONCE)
                 .query_async(connection)
                 .await?;
             let more = more.unwrap_or_default();
             for reply in &more {
                 deliver(reply, &self.pending);
             }
-            if more.len() < DRAIN {
+            if more.len() < AT_ONCE {
                 break;
             }
         }
         Ok(())
     }
+}
+
+/// What comes first into one of the lists, and what else is in it.
+async fn wait_for_many(
+    lists: &[String],
+    connection: &mut Connection,
+) -> RedisResult<Option<(String, Vec<Vec<u8>>)>> {
+    cmd("BLMPOP")
+        .arg(BLOCK.as_secs())
+        .arg(lists.len())
+        .arg(lists)
+        .arg("LEFT")
+        .arg("COUNT")
+        .arg(AT_ONCE)
+        .query_async(connection)
+        .await
+}
+
+/// What comes first into one of the lists.
+async fn wait_for_one(
+    lists: &[String],
+    connection: &mut Connection,
+) -> RedisResult<Option<(String, Vec<Vec<u8>>)>> {
+    let found: Option<(String, Vec<u8>)> = cmd("BLPOP")
+        .arg(lists)
+        .arg(BLOCK.as_secs())
+        .query_async(connection)
+        .await?;
+    Ok(found.map(|(list, reply)| (list, vec![reply])))
 }
 
 /// The id of a client's call.

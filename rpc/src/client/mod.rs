@@ -3,9 +3,9 @@
 //! Promises: building never waits for the network; two connections carry any number of calls; a call that is
 //! dropped leaves nothing behind in this process; a request is sent at most once, unless its call is idempotent.
 //!
-//! Reading order: this file (what a user sees), `builder`, `call` (one call from its arguments to its result), `queue`
-//! (how long it is), `pending` (the calls in flight), `peers` (who answers), `inbox` (how replies find their calls),
-//! `abandoned` (what becomes of calls that nobody waits for).
+//! Reading order: this file (what a user sees), `builder`, `call` (one call from its arguments to its result), `outbox`
+//! (how requests are sent), `queue` (how long it is), `pending` (the calls in flight), `peers` (who answers), `inbox`
+//! (how replies find their calls), `abandoned` (what becomes of calls that nobody waits for).
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::{Arguments, Error, RawArgs, envelope};
 
 mod builder;
 mod call;
+mod outbox;
 mod queue;
 mod pending;
 mod peers;
@@ -32,6 +33,7 @@ mod abandoned;
 
 pub use builder::ClientBuilder;
 pub use call::Call;
+use outbox::Outbox;
 use pending::Pending;
 use queue::Limit;
 pub use queue::QueueState;
@@ -70,10 +72,11 @@ struct Inner {
     name: String,
     /// The list of replies to it.
     inbox: String,
+    outbox: Arc<Outbox>,
     requests: AtomicU64,
     timeout: Duration,
     limit: Limit,
-    /// Connects, reads the inbox, looks for Python's replies, cancels. Aborted with the last clone: nobody waits then.
+    /// Connects, sends, reads the inbox, looks for Python's replies, cancels. Aborted with the last clone: nobody waits then.
     _tasks: JoinSet<()>,
 }
 
@@ -104,7 +107,8 @@ impl Client {
         method: &str,
         params: impl Arguments,
     ) -> Result<(i64, Box<RawValue>), Error> {
-        let reply = self.request(method).params(params).exchange().await?;
+        let mut call = self.request(method).params(params);
+        let reply = call.exchange().await?;
         Ok((reply.code, reply.result))
     }
 
@@ -184,7 +188,7 @@ impl Inner {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn request_text(&self, id: &str, method: &str, args: &RawArgs, meta: &Meta) -> Result<String, Error> {
+    fn request_text(&self, id: &str, method: &str, args: &RawArgs, meta: &Meta) -> Result<Vec<u8>, Error> {
         let text = envelope::request(id, method, args, meta);
         if text.len() > MAX_REQUEST {
             return Err(Error::TooLarge {

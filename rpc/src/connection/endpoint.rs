@@ -1,8 +1,9 @@
 //! Whom to talk to now: the Redis of the URL, the master that its Sentinels name, or the cluster node that owns the
 //! queue. It is found out anew for every connection, so whoever lost one follows a failover by asking for another.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
@@ -34,8 +35,8 @@ pub(crate) struct Endpoint {
     address: Address,
     /// The key by whose cluster slot the node is found.
     key: Arc<str>,
-    /// The cluster's nodes as last seen, so that the URL need not name them all.
-    nodes: Arc<Mutex<Vec<Host>>>,
+    /// The cluster's nodes, or the other Sentinels, as last heard of, so that the URL need not name them all.
+    learned: Arc<Mutex<Vec<Host>>>,
 }
 
 impl Endpoint {
@@ -44,7 +45,7 @@ impl Endpoint {
         Self {
             address,
             key: key.into(),
-            nodes: Arc::default(),
+            learned: Arc::default(),
         }
     }
 
@@ -83,13 +84,13 @@ impl Endpoint {
                 client.get_multiplexed_async_connection_with_config(&config).await
             }
             Place::Sentinels { sentinels, .. } => {
-                let master = self.find(sentinels.clone()).await?;
+                let master = self.find(sentinels).await?;
                 let mut connection = self.connect(&master, login, &config).await?;
                 check_is_master(&mut connection).await?;
                 Ok(connection)
             }
             Place::Cluster(seeds) => {
-                let owner = self.find(self.known_nodes(seeds)).await?;
+                let owner = self.find(seeds).await?;
                 self.connect(&owner, login, &config).await
             }
         }
@@ -122,14 +123,18 @@ impl Endpoint {
         client.get_multiplexed_async_connection_with_config(config).await
     }
 
-    /// Who takes our commands now, as the first of these says that answers. They are asked in any order, so that one
-    /// with an old opinion is not always the one believed.
-    async fn find(&self, mut asked: Vec<Host>) -> RedisResult<Host> {
+    /// Who takes our commands now, as the first of these says that answers, or else of those that they told of. They are
+    /// asked in any order, so that one with an old opinion is not always the one believed.
+    async fn find(&self, named: &[Host]) -> RedisResult<Host> {
         let mut why = RedisError::from((
             ErrorKind::EmptySentinelList,
             "there is nobody to ask for the master",
         ));
+        let (mut asked, mut others) = (named.to_vec(), self.learned().clone());
+        others.retain(|host| !named.contains(host));
         fastrand::shuffle(&mut asked);
+        fastrand::shuffle(&mut others);
+        asked.extend(others);
         for host in asked {
             let answer = match &self.address.place {
                 Place::Sentinels { master, login, .. } => self.ask_sentinel(&host, master, login).await,
@@ -155,6 +160,19 @@ impl Endpoint {
             ErrorKind::MasterNameNotFoundBySentinel,
             "the Sentinel knows no master of this name",
         ))?;
+        let mut question = cmd("SENTINEL");
+        question.arg("SENTINELS").arg(master);
+        // One that does not tell of the others has answered what was asked all the same.
+        let others: Vec<HashMap<String, String>> =
+            question.query_async(&mut connection).await.unwrap_or_default();
+        let place = |other: &HashMap<String, String>| {
+            Some(Host {
+                name: other.get("ip")?.clone(),
+                port: other.get("port")?.parse().ok()?,
+            })
+        };
+        let others = others.iter().filter_map(place);
+        *self.learned() = others.chain([sentinel.clone()]).collect();
         Ok(Host { name, port })
     }
 
@@ -180,19 +198,17 @@ impl Endpoint {
             }
             nodes.extend(range.nodes);
         }
-        *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+        nodes.sort_unstable();
+        nodes.dedup();
+        *self.learned() = nodes;
         Ok(owner.ok_or((
             ErrorKind::ClusterConnectionNotFound,
             "no node of the cluster owns the queue",
         ))?)
     }
 
-    fn known_nodes(&self, seeds: &[Host]) -> Vec<Host> {
-        let mut known = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.extend_from_slice(seeds);
-        known.sort_unstable();
-        known.dedup();
-        known
+    fn learned(&self) -> MutexGuard<'_, Vec<Host>> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,41 @@
 //! What an error of Redis or of the way to it means for whoever got it.
 
+use std::io;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::Error;
+
+/// Why commands were not carried out, or not as far as is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    source: RedisError,
+    maybe_sent: bool,
+}
+
+impl Failed {
+    pub(super) fn new(source: RedisError) -> Self {
+        let maybe_sent = !is_answer(&source);
+        Self { source, maybe_sent }
+    }
+
+    /// There was no connection.
+    pub(crate) fn not_connected() -> Self {
+        Self {
+            source: io::Error::from(io::ErrorKind::NotConnected).into(),
+            maybe_sent: false,
+        }
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(Failed { source, maybe_sent }: Failed) -> Self {
+        Self::Transport { source, maybe_sent }
+    }
+}
+
 /// Whether Redis itself said no, so that the command was certainly not carried out.
-pub(super) fn is_answer(error: &RedisError) -> bool {
+fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 

@@ -23,7 +23,7 @@ pub use address::Address;
 pub(crate) use backoff::Backoff;
 pub(crate) use clock::milliseconds;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use failure::{had_no_memory, is_passing, is_refusal, was_carried_out};
+pub(crate) use failure::{Failed, had_no_memory, is_passing, is_refusal, was_carried_out};
 pub(crate) use redis::aio::MultiplexedConnection as Connection;
 pub(crate) use redis::{Pipeline, RedisError, RedisResult, cmd, pipe};
 pub(crate) use shared::Shared;

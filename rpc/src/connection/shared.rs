@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::clock::Clock;
-use super::failure::{is_answer, is_passing, is_refusal};
+use super::failure::{Failed, is_passing, is_refusal};
 use super::subscription::Subscription;
 use super::{Backoff, Connection, Endpoint, Pipeline, REFUSALS, RedisError, RedisResult, pipe};
 use crate::Error;
@@ -74,11 +74,22 @@ impl Shared {
     ///
     /// [`Error::Closed`] when the task that connects is gone.
     pub(crate) async fn live(&self) -> Result<Live, Error> {
+        if let Some(live) = self.live_now() {
+            return Ok(live);
+        }
         let mut state = self.state.clone();
         let usable = |state: &State| matches!(state, State::Up(live) if live.number > *self.broken.borrow());
         match &*state.wait_for(usable).await.map_err(|_| Error::Closed)? {
             State::Up(live) => Ok(live.clone()),
             State::Down { .. } => unreachable!("waited for a connection that is up"),
+        }
+    }
+
+    /// The connection, if there is one.
+    pub(crate) fn live_now(&self) -> Option<Live> {
+        match &*self.state.borrow() {
+            State::Up(live) if live.number > *self.broken.borrow() => Some(live.clone()),
+            State::Up(_) | State::Down { .. } => None,
         }
     }
 
@@ -88,14 +99,20 @@ impl Shared {
     ///
     /// [`Error::Transport`], or [`Error::Closed`] when the runtime ends.
     pub(crate) async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Error> {
-        let mut live = self.live().await?;
+        let live = self.live().await?;
+        Ok(self.run_on(live, commands).await?)
+    }
+
+    /// Runs the commands once, on this connection.
+    pub(crate) async fn run_on<T: FromRedisValue>(
+        &self,
+        mut live: Live,
+        commands: &Pipeline,
+    ) -> Result<T, Failed> {
         let outcome = commands.query_async(&mut live.connection).await;
         outcome.map_err(|source| {
             self.report(live.number, &source);
-            Error::Transport {
-                maybe_sent: !is_answer(&source),
-                source,
-            }
+            Failed::new(source)
         })
     }
 

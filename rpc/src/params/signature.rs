@@ -64,7 +64,7 @@ struct Question<'a>(&'a mut Parameters);
 impl Question<'_> {
     fn answer<T>(self, parameters: Parameters) -> Result<T, Misfit> {
         *self.0 = parameters;
-        Err(Misfit(String::new()))
+        Err(Misfit::Other(String::new()))
     }
 }
 

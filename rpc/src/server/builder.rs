@@ -96,8 +96,10 @@ impl ServerBuilder {
     }
 
     /// The largest request accepted, in bytes; by default 16 MiB. Larger ones go to the dead-letter list, cut. Redis
-    /// hands a request over before anybody can see how large it is, so where strangers can write to the queue, its
-    /// `proto-max-bulk-len` should not be much larger.
+    /// hands a request over before anybody can see how large it is, up to 512 MiB, so a server must have the memory for one
+    /// such text, or dies of it; the third that does is followed by a reaper that reads only the beginning and gives
+    /// it up. Where strangers can write to the queue, the `proto-max-bulk-len` of Redis should not be much larger than
+    /// this.
     #[must_use]
     pub fn max_request(self, bytes: usize) -> Self {
         Self {

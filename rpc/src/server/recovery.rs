@@ -56,6 +56,14 @@ for slot = 5, #KEYS do
 end
 return {moved, hopeless}";
 
+/// `KEYS`: a slot. `ARGV`: how many bytes.
+///
+/// Returns how many bytes the request has, and as many of them at most. What killed three servers by its size alone shall
+/// not kill whoever buries it.
+const LOOK: &str = r"
+local request = redis.call('LINDEX', KEYS[1], -1)
+return request and {#request, string.sub(request, 1, ARGV[1])}";
+
 /// `KEYS`: a slot, the dead letters, the deaths. `ARGV`: the letter, how many letters to keep.
 ///
 /// Returns how many requests went to the dead letters; none if another reaper was quicker.
@@ -144,15 +152,23 @@ async fn give_up(service: &Service, worker: &Worker, dead: &DeadWorker<'_>, slot
     let (keys, shared) = (&worker.keys, &worker.shared);
     let slot = keys.slot(dead.id, slot);
     let mut commands = pipe();
-    commands.lindex(&slot, -1);
-    let (request,): (Option<Vec<u8>>,) = shared.run(&commands).await?;
-    let Some(request) = request else {
+    commands
+        .cmd("EVAL")
+        .arg(LOOK)
+        .arg(1)
+        .arg(&slot)
+        .arg(service.max_request);
+    let (found,): (Option<(usize, Vec<u8>)>,) = shared.run(&commands).await?;
+    let Some((size, request)) = found else {
         return Ok(0);
     };
-    let reason = format!(
+    let mut reason = format!(
         "{DEATHS} servers died while they had this request, the last was {}",
         dead.id
     );
+    if size > request.len() {
+        reason += &format!("; it had {size} bytes");
+    }
     if let Some(farewell) = service.given_up(&request, &reason)
         && let Err(error) = shared.run::<()>(&commands_of(farewell, keys)).await
     {

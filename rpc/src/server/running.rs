@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{Fault, code};
 
@@ -46,16 +46,35 @@ struct Calls {
 
 /// Tells a handler that its call is wanted no more.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cancel {
-    token: CancellationToken,
+pub(super) struct Cancel(Arc<Wanted>);
+
+#[derive(Debug, Default)]
+struct Wanted {
+    no_more: AtomicBool,
+    told: Notify,
     /// Whether the handler asked to be told.
-    watched: Arc<AtomicBool>,
+    watched: AtomicBool,
 }
 
 impl Cancel {
+    fn cancel(&self) {
+        self.0.no_more.store(true, SeqCst);
+        self.0.told.notify_waiters();
+    }
+
+    async fn cancelled(&self) {
+        let mut told = pin!(self.0.told.notified());
+        // From here on nothing is missed.
+        told.as_mut().enable();
+        if !self.0.no_more.load(SeqCst) {
+            told.await;
+        }
+    }
+
     pub(super) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.watched.store(true, SeqCst);
-        self.token.clone().cancelled_owned()
+        self.0.watched.store(true, SeqCst);
+        let cancel = self.clone();
+        async move { cancel.cancelled().await }
     }
 }
 
@@ -100,7 +119,7 @@ impl Running {
         for id in ids {
             let mut runs = false;
             for (_, cancel) in calls.running.values().filter(|(running, _)| *running == id) {
-                cancel.token.cancel();
+                cancel.cancel();
                 runs = true;
             }
             if !runs && calls.unwanted.insert(id.clone()) {
@@ -131,11 +150,11 @@ impl Call<'_> {
             }
         };
         let fault = tokio::select! {
-            () = self.cancel.token.cancelled() => Fault::cancelled(),
+            () = self.cancel.cancelled() => Fault::cancelled(),
             () = late => Fault::app(code::DEADLINE_EXCEEDED, "the deadline passed while the call was running"),
         };
-        self.cancel.token.cancel();
-        if self.cancel.watched.load(SeqCst) {
+        self.cancel.cancel();
+        if self.cancel.0.watched.load(SeqCst) {
             pending().await
         }
         fault
@@ -160,7 +179,7 @@ mod tests {
         for call in [first, second] {
             assert_eq!(call.unwrap().abandoned(None).await.code, code::CANCELLED);
         }
-        assert!(!other.unwrap().cancel.token.is_cancelled());
+        assert!(!other.unwrap().cancel.0.no_more.load(SeqCst));
         assert!(running.enter("late").is_none());
         assert!(running.calls().running.is_empty());
     }

@@ -166,7 +166,11 @@ impl Worker {
         }
         let mut commands = pipe();
         commands
-            .hset_nx(self.keys.workers(), &self.id, self.registration())
+            .hset_nx(
+                self.keys.workers(),
+                &self.id,
+                registration(self.registered.load(Relaxed)),
+            )
             .ignore();
         commands.query_async::<()>(connection).await?;
         Ok(true)
@@ -213,18 +217,21 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes sure that others can find this slot before anything is put into it.
-    pub(super) async fn cover(&self, slot: u64, connection: &mut Connection) -> RedisResult<()> {
-        if slot < self.registered.load(Relaxed) {
+    /// Makes sure that others can find these slots before anything is put into them.
+    pub(super) async fn cover(&self, slots: &[u64], connection: &mut Connection) -> RedisResult<()> {
+        let highest = slots.iter().copied().max().unwrap_or_default();
+        if highest < self.registered.load(Relaxed) {
             return Ok(());
         }
-        self.registered.store(slot + SPARE_SLOTS, Relaxed);
+        let covered = highest + SPARE_SLOTS;
         cmd("HSET")
             .arg(self.keys.workers())
             .arg(&self.id)
-            .arg(self.registration())
-            .query_async(connection)
-            .await
+            .arg(registration(covered))
+            .query_async::<()>(connection)
+            .await?;
+        self.registered.store(covered, Relaxed);
+        Ok(())
     }
 
     /// The connection that waits for requests is gone; its id may be given to somebody else's.
@@ -288,13 +295,10 @@ impl Worker {
         // If Redis is away, the heartbeat expires and another server removes the rest.
         let _ = tokio::time::timeout(FAREWELL, self.shared.run::<()>(&commands)).await;
     }
+}
 
-    fn registration(&self) -> String {
-        let registration = Registration {
-            slots: self.registered.load(Relaxed),
-        };
-        serde_json::to_string(&registration).expect("a number can be written as JSON")
-    }
+fn registration(slots: u64) -> String {
+    serde_json::to_string(&Registration { slots }).expect("a number can be written as JSON")
 }
 
 /// Adds the command that moves a slot's request to the head of the queue and returns it.
