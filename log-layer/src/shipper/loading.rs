@@ -56,7 +56,7 @@ impl Shipper {
     }
 
     /// Adds a chunk to a batch; what panics is counted as lost, and none is left.
-    fn fill(&mut self, mut draft: Draft, chunk: Chunk) -> Option<Draft> {
+    pub(super) fn fill(&mut self, mut draft: Draft, chunk: Chunk) -> Option<Draft> {
         self.quiet_from = Instant::now();
         let before = draft.claim.clone();
         let filled = catch_unwind(AssertUnwindSafe(|| self.sealer.add(&mut draft, &chunk)));
@@ -77,7 +77,7 @@ impl Shipper {
         filled.is_ok().then_some(draft)
     }
 
-    fn seal(&mut self, draft: Draft) -> Batch {
+    pub(super) fn seal(&mut self, draft: Draft) -> Batch {
         let batch = self.sealer.seal(draft, self.buffer.take_undeclared());
         if let Some(spooler) = &mut self.spooler
             && spooler.writes_ahead()

@@ -318,3 +318,6 @@ impl Shipper {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests;
