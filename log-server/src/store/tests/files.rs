@@ -281,7 +281,7 @@ async fn a_file_of_the_first_format_goes_on_where_it_was() {
     for no in 1..=3_i64 {
         let record = record(no);
         let text = format!(r#"{{"source":{{"service":"s","boot":"b"}},"no":{no},"records":[{record}]}}"#);
-        let payload = tail::compress(&text);
+        let payload = tail::with_payload(&text, <[u8]>::to_vec);
         let time = ARRIVED.as_nanos() + no;
         let values = rusqlite::params![no, "b", no, time, 1, time, time, tail::hash(&text), payload];
         writer
