@@ -1,9 +1,9 @@
 # The two commands: `make demo` and `make test`. Both install what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint screenshots
+.PHONY: help demo test run bench bench-peers lint screenshots
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## everything at once: a Redis, the log server, four services and their users; Ctrl-C stops it
 	@tests/install.sh demo
@@ -24,6 +24,11 @@ bench: ## the benchmarks; nothing else should run beside them
 	@tests/install.sh test
 	cargo build --profile dist --locked -p log-server
 	cargo bench --profile dist --locked --workspace --benches
+
+bench-peers: ## the whole beside VictoriaLogs, whose binary VICTORIA_LOGS names; tests/benches/peers says what else can be set
+	@tests/install.sh demo
+	cargo build --profile dist --locked -p log-server
+	cargo bench --profile dist --locked -p e2e --bench peers
 
 screenshots: ## the pictures of this README, taken of the demo
 	@tests/install.sh test

@@ -1,5 +1,8 @@
-//! What sealing and searching cost, on records made here. `cargo bench -p log-server`; for counts of instructions run
-//! the bench's binary under `valgrind --tool=callgrind` with `--bench --test`.
+//! What parsing, filtering, sealing and searching cost, on records made here. `cargo bench -p log-server`.
+//!
+//! Counts of instructions, which a busy machine does not change, of one of them: `valgrind --tool=callgrind
+//! --callgrind-out-file=/dev/null target/release/deps/store-… --bench --test records/parse`, where what is printed as
+//! `Collected` is to be compared between two builds.
 
 use std::time::{Duration, Instant};
 
@@ -71,6 +74,34 @@ fn sealed(store: &Store) {
         assert!(Instant::now() < deadline, "nothing was sealed");
         std::thread::sleep(Duration::from_millis(10)); // polling: the sealer works in its own time
     }
+}
+
+/// Reading batches, and asking their records one by one: what the newest records cost.
+fn records(criterion: &mut Criterion) {
+    let arrived = Timestamp::now();
+    let text = &batches()[0];
+    let mut group = criterion.benchmark_group("records");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function("parse", |bench| {
+        bench.iter(|| Batch::parse(text, arrived).expect("it was made here"));
+    });
+    let batch = Batch::parse(text, arrived).expect("it was made here");
+    for query in [
+        "connection refused",
+        "latency_ms>1990",
+        "message:/user \\d+77\\b/",
+    ] {
+        let filter = query::parse(query).expect("it is a query").filter;
+        let mut scratch = query::Scratch::default();
+        group.bench_function(format!("filter by `{query}`"), |bench| {
+            bench.iter(|| {
+                let records = batch.records.iter();
+                let found = records.filter(|record| filter.matches(record, &batch.source, &mut scratch));
+                found.count()
+            });
+        });
+    }
+    group.finish();
 }
 
 fn store(criterion: &mut Criterion) {
@@ -157,5 +188,5 @@ fn store(criterion: &mut Criterion) {
     store.close();
 }
 
-criterion_group!(benches, store);
+criterion_group!(benches, records, store);
 criterion_main!(benches);

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{SeqDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
@@ -38,9 +38,9 @@ pub(crate) use signature::Parameters;
 #[serde(rename = "$rpc::RawParams")]
 pub struct RawParams {
     /// A JSON array: the positional arguments.
-    pub args: Box<RawValue>,
+    pub args: Box<str>,
     /// A JSON object: the arguments by name.
-    pub kwargs: Box<RawValue>,
+    pub kwargs: Box<str>,
 }
 
 /// The name by which [`RawParams`] asks for all arguments, as serde tells it.
@@ -68,14 +68,13 @@ pub(crate) fn bind<P: DeserializeOwned>(method: &str, args: &str, kwargs: &str) 
 }
 
 fn bind_text<'de, P: Deserialize<'de>>(args: &'de str, kwargs: &'de str) -> Result<P, Misfit> {
+    // Arguments can be long, and reading them only to hand them on as they are would cost as much as using them.
+    if let Ok(raw) = P::deserialize(Raw([args, kwargs])) {
+        return Ok(raw);
+    }
     let positional = parse(args)?;
     let named = parse(kwargs)?;
-    P::deserialize(Bound {
-        args,
-        kwargs,
-        positional,
-        named,
-    })
+    P::deserialize(Bound { positional, named })
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misfit> {
@@ -109,9 +108,36 @@ impl<'de> Deserialize<'de> for Named<'de> {
     }
 }
 
+/// The texts of the arguments, of which [`RawParams`] can be made and nothing else.
+struct Raw<'de>([&'de str; 2]);
+
+impl<'de> Deserializer<'de> for Raw<'de> {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Misfit> {
+        Err(Misfit::Other(String::new()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        if name == RAW_PARAMS {
+            visitor.visit_seq(SeqDeserializer::new(self.0.into_iter()))
+        } else {
+            self.deserialize_any(visitor)
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf identifier
+        option unit unit_struct newtype_struct seq tuple tuple_struct map enum ignored_any
+    }
+}
+
 struct Bound<'de> {
-    args: &'de str,
-    kwargs: &'de str,
     positional: Vec<&'de RawValue>,
     named: Named<'de>,
 }
@@ -266,20 +292,12 @@ impl<'de> Deserializer<'de> for Bound<'de> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        let values = if name == RAW_PARAMS {
-            vec![
-                (Cow::Borrowed("args"), parse(self.args)?),
-                (Cow::Borrowed("kwargs"), parse(self.kwargs)?),
-            ]
-        } else {
-            self.fields(fields)?
-        };
         visitor.visit_map(Entries {
-            values: values.into_iter(),
+            values: self.fields(fields)?.into_iter(),
             current: None,
         })
     }

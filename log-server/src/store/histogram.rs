@@ -159,7 +159,7 @@ impl Counting<'_> {
             if found.is_empty() {
                 return Ok(());
             }
-            let times = block.times()?.to_vec();
+            let times = block.times()?;
             let level = block.levels()?;
             for row in found.iter() {
                 counts[self.bucket(times[row])][level(row)] += 1;

@@ -193,16 +193,13 @@ impl FileWriter {
     }
 
     fn seal(&mut self) -> rusqlite::Result<()> {
-        let batches: Vec<_> = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .map(Arc::new)
-            .collect();
+        let batches = std::mem::take(&mut self.waiting).into_iter().map(Arc::new);
         self.rows = 0;
-        if batches.is_empty() {
+        let Some(sealed) = block::seal(batches) else {
             return Ok(());
-        }
+        };
         let transaction = self.connection.unchecked_transaction()?;
-        blocks::insert(&transaction, &block::seal(&batches))?;
+        blocks::insert(&transaction, &sealed)?;
         transaction.execute(SET_PROGRESS, [self.last_batch])?;
         transaction.commit()
     }

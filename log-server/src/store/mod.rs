@@ -73,7 +73,7 @@ pub use options::{BadKeepRule, BadKeepTime, Keep, KeepRule, KeepTime, Options};
 pub use parts::Parts;
 pub use received::Received;
 pub use record::{Cursor, RecordId, StoredRecord, TimeRange};
-pub use scan::{Scan, Scanned};
+pub use scan::{Scan, Scanned, Seen};
 pub use search::{Budget, Direction, Page, Partial, Search};
 pub use sql::{Selected, SqlValue};
 pub use tail::StoredBatch;

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use log_record::{LogRecord, Source};
 
-use crate::query::{Filter, Scratch};
+use crate::query::{Column, Filter, Scratch};
 
-use super::block::ROWS_AT_ONCE;
+use super::block::{self, Damaged, ROWS_AT_ONCE, Rows};
 use super::blocks::Block;
 use super::contents::Contents;
 use super::search::{Budget, Partial};
+use super::tail::Entry;
 use super::unit::{self, Unit};
 use super::visit::visit;
-use super::{Parts, StoreError, TimeRange};
+use super::{Parts, Store, StoreError, TimeRange};
 
 /// What to look at.
 pub struct Scan<'a> {
@@ -36,6 +37,51 @@ pub struct Scanned {
     pub partial: Option<Partial>,
 }
 
+/// What is seen of records that are only to be counted.
+pub enum Seen<'r> {
+    /// So many records with this value, or without one.
+    Group(Option<&'r str>, u64),
+    /// A record, where only it can tell what it is counted under.
+    Record(&'r LogRecord, &'r Arc<Source>),
+}
+
+impl Store {
+    /// As [`Store::fold`], for who only counts the matching records by one column, or all of them: where that can be told
+    /// without making records, groups are shown instead. Blocks: call it off the async threads.
+    ///
+    /// # Errors
+    /// As for [`Store::fold`].
+    pub fn group<A: Send>(
+        &self,
+        scan: &Scan<'_>,
+        by: Option<&Column>,
+        new: impl Fn() -> A + Sync,
+        see: impl Fn(&mut A, Seen<'_>) + Sync,
+    ) -> Result<(Vec<A>, Scanned), StoreError> {
+        let contents = &self.inner.contents;
+        let look = |unit: &Unit, scratch: &mut Scratch, accumulator: &mut A| match unit {
+            Unit::Block(block) => {
+                let looked_at = block.open_if(scan.filter, |block| {
+                    let rows = block.select(scan.filter, scan.range)?;
+                    let mut see_group =
+                        |value: Option<&str>, count| see(accumulator, Seen::Group(value, count));
+                    if !rows.is_empty() && !block.group(by, &rows, &mut see_group)? {
+                        scan.show(block, &rows, |record, source| {
+                            see(accumulator, Seen::Record(record, source));
+                        })?;
+                    }
+                    Ok(block.rows() as u64)
+                })?;
+                Ok(looked_at.unwrap_or(0))
+            }
+            Unit::Batch(entry) => scan.look_into_batch(contents, entry, scratch, |record, source| {
+                see(accumulator, Seen::Record(record, source));
+            }),
+        };
+        each_unit(contents, scan.range, scan.budget, new, look)
+    }
+}
+
 /// Shows every matching record to `see`, with an accumulator of the thread that looks at it. Returns the accumulators.
 pub(super) fn run<A: Send>(
     contents: &Contents,
@@ -45,19 +91,8 @@ pub(super) fn run<A: Send>(
 ) -> Result<(Vec<A>, Scanned), StoreError> {
     let look = |unit: &Unit, scratch: &mut Scratch, accumulator: &mut A| match unit {
         Unit::Block(block) => scan.look_into(block, |record, source| see(accumulator, record, source)),
-        Unit::Batch(entry) => contents.decode(entry).map(|batch| {
-            let records = batch
-                .records
-                .iter()
-                .filter(|record| scan.range.holds(record.time));
-            let mut looked_at = 0;
-            for record in records {
-                looked_at += 1;
-                if scan.filter.matches(record, &batch.source, scratch) {
-                    see(accumulator, record, &batch.source);
-                }
-            }
-            looked_at
+        Unit::Batch(entry) => scan.look_into_batch(contents, entry, scratch, |record, source| {
+            see(accumulator, record, source);
         }),
     };
     each_unit(contents, scan.range, scan.budget, new, look)
@@ -70,15 +105,48 @@ impl Scan<'_> {
         mut see: impl FnMut(&LogRecord, &Arc<Source>),
     ) -> Result<u64, StoreError> {
         let looked_at = block.open_if(self.filter, |block| {
-            let rows: Vec<usize> = block.select(self.filter, self.range)?.iter().collect();
-            for rows in rows.chunks(ROWS_AT_ONCE) {
-                for stored in block.records(rows, &self.parts)? {
-                    see(&stored.record, &stored.source);
-                }
-            }
+            let rows = block.select(self.filter, self.range)?;
+            self.show(block, &rows, &mut see)?;
             Ok(block.rows() as u64)
         })?;
         Ok(looked_at.unwrap_or(0))
+    }
+
+    fn show(
+        &self,
+        block: &mut block::Block<'_>,
+        rows: &Rows,
+        mut see: impl FnMut(&LogRecord, &Arc<Source>),
+    ) -> Result<(), Damaged> {
+        let rows: Vec<usize> = rows.iter().collect();
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            for stored in block.records(rows, &self.parts)? {
+                see(&stored.record, &stored.source);
+            }
+        }
+        Ok(())
+    }
+
+    fn look_into_batch(
+        &self,
+        contents: &Contents,
+        entry: &Entry,
+        scratch: &mut Scratch,
+        mut see: impl FnMut(&LogRecord, &Arc<Source>),
+    ) -> Result<u64, StoreError> {
+        let batch = contents.decode(entry)?;
+        let mut looked_at = 0;
+        for record in batch
+            .records
+            .iter()
+            .filter(|record| self.range.holds(record.time))
+        {
+            looked_at += 1;
+            if self.filter.matches(record, &batch.source, scratch) {
+                see(record, &batch.source);
+            }
+        }
+        Ok(looked_at)
     }
 }
 

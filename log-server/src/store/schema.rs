@@ -235,6 +235,7 @@ pub(super) fn create_format(path: &Path, version: usize) {
     STEPS[..version]
         .iter()
         .for_each(|step| connection.execute_batch(step).unwrap());
+    let version = i32::try_from(version).unwrap();
     connection.pragma_update(None, "user_version", version).unwrap();
     connection
         .pragma_update(None, "application_id", APPLICATION_ID)

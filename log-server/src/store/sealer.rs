@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::StoreError;
-use super::block::{self, BYTES_MOST, ROWS_MOST, SealedBlock};
+use super::block::{self, BYTES_MOST, ROWS_MOST};
 use super::blocks::{self, Block};
 use super::contents::Contents;
 use super::crash;
@@ -30,6 +29,7 @@ use super::schema;
 use super::superseded::Superseded;
 use super::tail::{Entry, StoredBatch};
 use super::writer::{Change, Request, Roll, Write, in_transaction, is_full};
+use super::{RecordId, StoreError};
 
 /// How often it looks for something to do without being told.
 const TICK: Duration = Duration::from_millis(500);
@@ -73,6 +73,8 @@ pub(super) struct Work {
     pub(super) finished: HashSet<PathBuf>,
     /// When a new partition may be tried again.
     roll_again: Option<Instant>,
+    /// The newest record when it was looked at last.
+    pub(super) newest: RecordId,
 }
 
 impl Sealer {
@@ -120,6 +122,7 @@ impl Sealer {
             }
         }
         self.delete_superseded()?;
+        self.give_back_when_quiet()?;
         self.roll_if_due()
     }
 
@@ -174,17 +177,15 @@ impl Sealer {
         }
         let (entries, rest) = tail.split_at(count);
         let more = !rest.is_empty();
-        let (mut batches, mut unreadable) = (Vec::with_capacity(count), Vec::new());
-        for entry in entries.iter().filter(|entry| entry.records > 0) {
-            match self.contents.decode_once(entry) {
-                Ok(batch) => batches.push(batch),
-                // Kept as it is, for whoever can make something of it; the partition has told.
-                Err(_) => unreadable.push(entry.id),
-            }
-        }
+        let mut unreadable = Vec::new();
+        let with_records = entries.iter().filter(|entry| entry.records > 0);
+        let batches = with_records.filter_map(|entry| {
+            let batch = self.contents.decode_once(entry);
+            // Kept as it is, for whoever can make something of it; the partition has told.
+            batch.inspect_err(|_| unreadable.push(entry.id)).ok()
+        });
+        let sealed = block::seal(batches);
         let through = entries.last().expect("there is one").id;
-        let sealed = (!batches.is_empty()).then(|| block::seal(&batches));
-        drop(batches);
         let summary = sealed.as_ref().map(|sealed| sealed.summary);
         let id = self.change(
             partition,
@@ -282,8 +283,7 @@ impl Sealer {
         batches: Vec<Arc<StoredBatch>>,
     ) -> Result<(), StoreError> {
         let ids: Vec<i64> = old.iter().map(|block| block.id).collect();
-        let sealed: Option<SealedBlock> = (!batches.is_empty()).then(|| block::seal(&batches));
-        drop(batches);
+        let sealed = block::seal(batches);
         let summary = sealed.as_ref().map(|sealed| sealed.summary);
         let replaced = ids.clone();
         let id = self.change(

@@ -274,7 +274,11 @@ impl Running<'_> {
             let found = self.found();
             (found.limit().unwrap_or(Rank::MIN), found.wanted)
         };
-        let times = block.times()?.to_vec();
+        // What is found is put in order anyway; times need not be read to choose from so few.
+        if self.after == Rank::MAX && limit == Rank::MIN && rows.count() <= wanted {
+            return Ok(rows.iter().collect());
+        }
+        let times = block.times()?;
         let direction = self.search.direction;
         let rank = |row: usize| {
             let time = Timestamp::from_nanos(times[row]);

@@ -3,6 +3,7 @@
 //! Rule: memory for decoded batches is bounded by [`DECODED_RECORDS`]; an older batch is read from the file and decoded
 //! when it is needed. What is read back is what was stored: its hash is compared.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -200,12 +201,41 @@ pub(super) fn hash(text: &str) -> i64 {
     xxh3_64(text.as_bytes()).cast_signed()
 }
 
-pub(super) fn compress(text: &str) -> Vec<u8> {
-    // Level 1: higher levels cost CPU and save about one per cent on log text.
-    zstd::bulk::compress(text.as_bytes(), 1).expect("compressing memory into memory does not fail")
+/// A payload lives for minutes, so it is compressed as fast as zstd can; level 1 would take twice the time.
+const PAYLOAD_LEVEL: i32 = -3;
+/// No batch is longer, so that a damaged length cannot ask for all memory.
+const TEXT_MOST: usize = 1 << 28;
+
+thread_local! {
+    // Making one costs as much as compressing some kilobytes, and so does memory that was never touched.
+    static COMPRESSOR: RefCell<Option<(zstd::bulk::Compressor<'static>, Vec<u8>)>> = const { RefCell::new(None) };
+}
+
+/// Shows the payload of a batch with that text.
+pub(super) fn with_payload<T>(text: &str, see: impl FnOnce(&[u8]) -> T) -> T {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let (compressor, payload) = compressor.get_or_insert_with(|| {
+            let compressor = zstd::bulk::Compressor::new(PAYLOAD_LEVEL);
+            (
+                compressor.expect("negative levels exist in every zstd"),
+                Vec::new(),
+            )
+        });
+        payload.clear();
+        payload.reserve(zstd::zstd_safe::compress_bound(text.len()));
+        compressor
+            .compress_to_buffer(text.as_bytes(), payload)
+            .expect("compressing memory into memory that is large enough does not fail");
+        see(payload)
+    })
 }
 
 pub(super) fn decompress(payload: &[u8]) -> Result<String, std::io::Error> {
-    let bytes = zstd::decode_all(payload)?;
+    let length = text_bytes(payload);
+    let bytes = if (1..=TEXT_MOST).contains(&length) {
+        zstd::bulk::decompress(payload, length)?
+    } else {
+        zstd::decode_all(payload)?
+    };
     String::from_utf8(bytes).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }

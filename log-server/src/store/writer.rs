@@ -22,7 +22,7 @@ use super::ledger::{self, Known, Ledger};
 use super::opening;
 use super::partition::{self, Partition, Progress, low_half};
 use super::schema;
-use super::tail::{self, Entry, StoredBatch, compress};
+use super::tail::{self, Entry, StoredBatch};
 use super::{Appended, Incoming, StoreError};
 
 /// Appends committed at once; with [`GROUP_BYTES`] it bounds how long the first of them waits for the others.
@@ -405,19 +405,22 @@ fn insert(
         .as_deref()
         .zip(batch.no.map(u64::cast_signed))
         .unzip();
-    transaction.prepare_cached(INSERT)?.execute(params![
-        id,
-        boot,
-        no,
-        arrived.as_nanos(),
-        i64::try_from(batch.records.len()).expect("a batch is small"),
-        earliest.map(Timestamp::as_nanos),
-        latest.map(Timestamp::as_nanos),
-        hash,
-        compress(&text),
-        numbers.as_ref().map(|numbers| numbers.start().cast_signed()),
-        numbers.as_ref().map(|numbers| numbers.end().cast_signed()),
-    ])?;
+    let mut statement = transaction.prepare_cached(INSERT)?;
+    tail::with_payload(&text, |payload| {
+        statement.execute(params![
+            id,
+            boot,
+            no,
+            arrived.as_nanos(),
+            i64::try_from(batch.records.len()).expect("a batch is small"),
+            earliest.map(Timestamp::as_nanos),
+            latest.map(Timestamp::as_nanos),
+            hash,
+            payload,
+            numbers.as_ref().map(|numbers| numbers.start().cast_signed()),
+            numbers.as_ref().map(|numbers| numbers.end().cast_signed()),
+        ])
+    })?;
     let entry = Entry {
         id,
         arrived,

@@ -124,6 +124,21 @@ impl<'a> Groups<'a> {
         }
     }
 
+    /// Counts `count` records that have this value of the one column, and are not looked at otherwise.
+    pub(super) fn add_counted(&mut self, value: Option<&str>, count: u64) {
+        self.matched += count;
+        self.key.clear();
+        if !self.table.by.is_empty() {
+            let value = value.map(|text| &text[..text.floor_char_boundary(VALUE_BYTES)]);
+            encode_value(&mut self.key, value);
+        }
+        if !self.has_room() {
+            self.left_out += count;
+        } else if let Some(group) = self.groups.get_mut(&*self.key) {
+            group.count += count;
+        }
+    }
+
     /// Adds what another thread has found of the same table.
     pub(super) fn merge(&mut self, other: Groups<'_>) {
         self.matched += other.matched;
@@ -188,24 +203,29 @@ impl<'a> Groups<'a> {
         for values in &self.values {
             let value = &values[combination % values.len()];
             combination /= values.len();
-            let length = value.as_ref().map_or(u16::MAX, |text| {
-                u16::try_from(text.len()).expect("values are cut to far less")
-            });
-            self.key.extend(length.to_be_bytes());
-            self.key.extend(value.iter().flat_map(|text| text.bytes()));
+            encode_value(&mut self.key, value.as_deref());
         }
+    }
+
+    /// Whether there is a group for the key, or room for one, which is then made.
+    fn has_room(&mut self) -> bool {
+        if self.groups.contains_key(&*self.key) {
+            return true;
+        }
+        if self.groups.len() >= GROUPS || self.memory >= MEMORY {
+            return false;
+        }
+        let states = self.states.iter().map(|(_, state)| state.clone()).collect();
+        self.memory += cost(&self.key);
+        self.groups
+            .insert(self.key.as_slice().into(), Group { count: 0, states });
+        true
     }
 
     /// Whether there was room.
     fn add_to_group(&mut self, record: &LogRecord, source: &Source) -> bool {
-        if !self.groups.contains_key(&*self.key) {
-            if self.groups.len() >= GROUPS || self.memory >= MEMORY {
-                return false;
-            }
-            let states = self.states.iter().map(|(_, state)| state.clone()).collect();
-            self.memory += cost(&self.key);
-            self.groups
-                .insert(self.key.as_slice().into(), Group { count: 0, states });
+        if !self.has_room() {
+            return false;
         }
         let group = self
             .groups
@@ -219,6 +239,15 @@ impl<'a> Groups<'a> {
         }
         true
     }
+}
+
+/// What tells groups apart, cut to far less than a length can say.
+fn encode_value(key: &mut Vec<u8>, value: Option<&str>) {
+    let length = value.map_or(u16::MAX, |text| {
+        u16::try_from(text.len()).expect("values are cut to far less")
+    });
+    key.extend(length.to_be_bytes());
+    key.extend(value.iter().flat_map(|text| text.bytes()));
 }
 
 /// Bytes that a group takes before anything is kept of it, about.

@@ -16,8 +16,8 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use crate::query::{Column, Pipeline, Query};
-use crate::store::{Budget, Parts, Scan, Store, StoreError, StoredRecord, TimeRange};
+use crate::query::{Aggregate, Column, Pipeline, Query, Table};
+use crate::store::{Budget, Parts, Scan, Seen, Store, StoreError, StoredRecord, TimeRange};
 
 use super::answer::why;
 use groups::Groups;
@@ -68,13 +68,15 @@ pub(super) fn run(
             parts: parts(pipeline),
             budget,
         };
-        let (threads, done) = store.fold(
-            &scan,
-            || Groups::new(table),
-            |groups, record, source| {
-                groups.add(record, source);
-            },
-        )?;
+        let new = || Groups::new(table);
+        let (threads, done) = if only_counts(table) {
+            store.group(&scan, table.by.first(), new, |groups, seen| match seen {
+                Seen::Group(value, count) => groups.add_counted(value, count),
+                Seen::Record(record, source) => groups.add(record, source),
+            })?
+        } else {
+            store.fold(&scan, new, |groups, record, source| groups.add(record, source))?
+        };
         let mut groups = Groups::new(table);
         threads.into_iter().for_each(|thread| groups.merge(thread));
         let grouped = groups.rows();
@@ -104,6 +106,15 @@ pub(super) fn run(
         scanned: chosen.scanned,
         partial: chosen.partial.map(why),
     })
+}
+
+/// Whether the table only says how many records there are, by one column at most.
+fn only_counts(table: &Table) -> bool {
+    let counts = table
+        .aggregates
+        .iter()
+        .all(|aggregate| *aggregate == Aggregate::Count);
+    counts && table.every.is_none() && table.by.len() <= 1
 }
 
 /// What the pipeline reads of records.

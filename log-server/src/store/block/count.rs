@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use log_record::{Level, Source, Value};
 
 use super::bytes::{Damaged, damaged};
-use super::head::{Owner, Type};
+use super::head::{Owner, Shape, Type};
 use super::probe::probe;
 use super::read::{Block, Numbers, field_column};
 use super::records::ROWS_AT_ONCE;
 use super::rows::Rows;
 use super::{MESSAGE, SPAN_ID, THREAD, TRACE_ID, head::label};
-use crate::query::{Field, Name, Scratch, strip_name};
+use crate::query::{Column, Field, Name, Scratch, strip_name};
 use crate::store::{CountOf, Parts};
 
 type Counts = HashMap<i64, u64, foldhash::fast::RandomState>;
@@ -39,6 +39,62 @@ impl Block<'_> {
                 Ok(())
             }
             CountOf::Values(field) => self.count_values(field, rows, see),
+        }
+    }
+
+    /// Shows what groups the `rows` fall into by one column, or by none, and how many fall into each: a value, or nothing
+    /// for those that have none. `false` if only the records themselves can tell.
+    pub(in crate::store) fn group(
+        &mut self,
+        by: Option<&Column>,
+        rows: &Rows,
+        see: &mut dyn FnMut(Option<&str>, u64),
+    ) -> Result<bool, Damaged> {
+        let all = rows.count() as u64;
+        let mut with = 0;
+        let mut see_value = |value: &str, count: u64| {
+            with += count;
+            see(Some(value), count);
+        };
+        match by {
+            None => {}
+            Some(Column::Level) => self.count(&CountOf::Levels, rows, &mut see_value)?,
+            Some(Column::Field(field)) if self.is_single(field) => {
+                self.count(&CountOf::Values(field), rows, &mut see_value)?;
+            }
+            Some(Column::Time | Column::Field(_)) => return Ok(false),
+        }
+        match all.checked_sub(with) {
+            Some(0) => {}
+            Some(without) => see(None, without),
+            None => return Err(damaged("a column has other values than its rows")),
+        }
+        Ok(true)
+    }
+
+    /// Whether no record has two values of the field, and its values are columns.
+    fn is_single(&self, field: &Field) -> bool {
+        match field {
+            Field::Message
+            | Field::Service
+            | Field::Instance
+            | Field::Host
+            | Field::Version
+            | Field::Boot
+            | Field::Target
+            | Field::File
+            | Field::Line
+            | Field::CallSite
+            | Field::Thread
+            | Field::TraceId
+            | Field::SpanId => true,
+            Field::Own(name) => {
+                let is_it =
+                    |number: &&u32| strip_name(&name.0, self.head.fields[**number as usize].name) == Some("");
+                let once = |shape: &Shape<'_>| shape.fields.iter().filter(is_it).count() <= 1;
+                self.is_column(name) && self.head.shapes.iter().all(once)
+            }
+            Field::Seq | Field::Flags | Field::Spans | Field::Span(_) | Field::Attr(_) => false,
         }
     }
 

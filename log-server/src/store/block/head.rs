@@ -271,8 +271,12 @@ fn read_source(reader: &mut Reader<'_>) -> Result<Source, Damaged> {
     let service = reader.text()?.into();
     let mut label = || reader.option().map(|label| label.map(Into::into));
     let (instance, boot, host, version) = (label()?, label()?, label()?, label()?);
-    let Some(Value::Map(attrs)) = Value::from_json(reader.text()?) else {
-        return Err(damaged("the attributes of a source are none"));
+    let attrs = match reader.text()? {
+        "{}" => Vec::new(),
+        json => match Value::from_json(json) {
+            Some(Value::Map(attrs)) => attrs,
+            Some(_) | None => return Err(damaged("the attributes of a source are none")),
+        },
     };
     Ok(Source {
         service,

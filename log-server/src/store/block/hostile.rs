@@ -43,7 +43,7 @@ pub fn read_edited(batch: &str, q: &str, edits: &[u8]) -> bool {
         first: 0,
         records: batch.records,
     };
-    let mut sealed = seal(&[Arc::new(batch)]);
+    let mut sealed = seal([Arc::new(batch)]).expect("it has records");
     let (edits, _) = edits.as_chunks();
     edits
         .iter()
@@ -111,7 +111,7 @@ mod tests {
             field in random::field(),
             edits in proptest::collection::vec(any::<[u8; 4]>(), 1..4),
         ) {
-            let mut sealed = seal(&batches);
+            let mut sealed = seal(batches).unwrap();
             edits.iter().for_each(|edit| change(&mut sealed, *edit));
             let columns = sealed.columns.into_iter().collect();
             let memory = Memory { columns };

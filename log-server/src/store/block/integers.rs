@@ -1,10 +1,14 @@
 //! Columns of integers: each value less the smallest, as planes of bytes (all lowest bytes, then all second bytes …),
-//! each plane compressed on its own. Where neighbours differ less than values do, the differences are kept instead.
+//! each plane compressed on its own. Where neighbours differ less than values do, or by the same again and again, the
+//! differences are kept instead.
 //!
 //! The values stand in chunks of [`CHUNK`] that decode on their own, so that reading one value decodes one chunk.
 //!
 //! Format: count · if not 0: kind (0 values, 1 differences), smallest (signed), bytes per value · of differences: the
 //! first value of each chunk (signed) · if more than one chunk: length of each · the chunks, each a section per plane.
+
+use std::borrow::Cow;
+use std::ops::Range;
 
 use super::bytes::{Damaged, Reader, damaged, put_number, put_section, put_signed};
 
@@ -24,7 +28,7 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[i64]) {
     let plain = Frame::of(values.iter().copied());
     let differences = differences(values);
     let stepped = Frame::of(differences.iter().copied());
-    if stepped.width < plain.width {
+    if stepped.width < plain.width || (stepped.width == plain.width && is_steady(&differences)) {
         put_frame(out, DIFFERENCES, &stepped);
         values
             .iter()
@@ -42,6 +46,13 @@ pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32]) {
         out,
         &codes.iter().map(|code| i64::from(*code)).collect::<Vec<_>>(),
     );
+}
+
+/// Whether most differences are the same: numbers that count up, from several senders in turn. As bytes they are no
+/// narrower, but they compress to next to nothing.
+fn is_steady(differences: &[i64]) -> bool {
+    let same = differences.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    differences.len() > 2 && same > differences.len() / 2
 }
 
 /// Each value less the one before it; the first of a chunk is 0.
@@ -115,8 +126,10 @@ pub(super) struct Integers<'a> {
     firsts: Vec<i64>,
     chunks: Vec<Reader<'a>>,
     decoded: Vec<i64>,
-    /// Which chunk `decoded` is; none yet if it is out of range.
-    current: usize,
+    /// Which values are decoded.
+    at_hand: Range<usize>,
+    /// How often a chunk was decoded for one value.
+    misses: usize,
 }
 
 impl<'a> Integers<'a> {
@@ -130,7 +143,8 @@ impl<'a> Integers<'a> {
             firsts: Vec::new(),
             chunks: Vec::new(),
             decoded: Vec::new(),
-            current: usize::MAX,
+            at_hand: 0..0,
+            misses: 0,
         };
         if length == 0 {
             return Ok(integers);
@@ -175,14 +189,24 @@ impl<'a> Integers<'a> {
         if index >= self.length {
             return Err(damaged("a column has too few values"));
         }
-        if self.current != index / CHUNK {
+        if !self.at_hand.contains(&index) {
+            self.misses += 1;
             let mut decoded = std::mem::take(&mut self.decoded);
             decoded.clear();
-            self.decode(index / CHUNK, &mut decoded)?;
+            self.at_hand = 0..0;
+            // Who jumps to and fro would decode the same chunks again and again.
+            let chunks = if self.misses > self.chunks.len() {
+                0..self.chunks.len()
+            } else {
+                index / CHUNK..index / CHUNK + 1
+            };
+            for chunk in chunks.clone() {
+                self.decode(chunk, &mut decoded)?;
+            }
+            self.at_hand = chunks.start * CHUNK..chunks.start * CHUNK + decoded.len();
             self.decoded = decoded;
-            self.current = index / CHUNK;
         }
-        Ok(self.decoded[index % CHUNK])
+        Ok(self.decoded[index - self.at_hand.start])
     }
 
     /// Every value.
@@ -196,12 +220,34 @@ impl<'a> Integers<'a> {
 
     /// Every value, none of which is greater than `most`.
     pub(super) fn codes(&self, most: usize) -> Result<Vec<u32>, Damaged> {
-        let values = self.all()?;
-        let names_something = |value: &i64| usize::try_from(*value).is_ok_and(|value| value <= most);
-        if !values.iter().all(names_something) {
-            return Err(damaged("a code names nothing"));
+        const NOTHING: Damaged = damaged("a code names nothing");
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let smallest = u32::try_from(self.smallest);
+        if self.differences || self.width > 3 || smallest.is_err() {
+            let code = |value: i64| u32::try_from(value).ok().filter(|code| *code <= most);
+            return self
+                .all()?
+                .into_iter()
+                .map(|value| code(value).ok_or(NOTHING))
+                .collect();
         }
-        Ok(values.into_iter().map(|value| value as u32).collect())
+        // Nearly always: up to three bytes, added to a smallest one that is small.
+        let smallest = smallest.unwrap_or(0);
+        let mut codes = vec![smallest; self.length];
+        for (chunk, codes) in codes.chunks_mut(CHUNK).enumerate() {
+            let mut reader = self.chunks[chunk];
+            for shift in (0..8 * self.width).step_by(8) {
+                let plane = plane(&mut reader, codes.len())?;
+                for (code, byte) in codes.iter_mut().zip(plane.iter()) {
+                    *code = code.wrapping_add(u32::from(*byte) << shift);
+                }
+            }
+        }
+        if codes.iter().all(|code| (smallest..=most).contains(code)) {
+            Ok(codes)
+        } else {
+            Err(NOTHING)
+        }
     }
 
     /// Appends the values of a chunk.
@@ -211,12 +257,8 @@ impl<'a> Integers<'a> {
         let mut reader = self.chunks[chunk];
         values.resize(start + length, 0);
         let decoded = &mut values[start..];
-        for byte in 0..self.width {
-            let plane = reader.section()?.open()?;
-            if plane.len() != length {
-                return Err(damaged("a plane has the wrong length"));
-            }
-            let shift = 8 * byte;
+        for shift in (0..8 * self.width).step_by(8) {
+            let plane = plane(&mut reader, length)?;
             for (value, byte) in decoded.iter_mut().zip(plane.iter()) {
                 *value |= (u64::from(*byte) << shift) as i64;
             }
@@ -238,6 +280,16 @@ impl<'a> Integers<'a> {
     }
 }
 
+/// The next plane of a chunk.
+fn plane<'a>(reader: &mut Reader<'a>, length: usize) -> Result<Cow<'a, [u8]>, Damaged> {
+    let plane = reader.section()?.open()?;
+    if plane.len() == length {
+        Ok(plane)
+    } else {
+        Err(damaged("a plane has the wrong length"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +307,28 @@ mod tests {
             assert_eq!(integers.at(index), Ok(values[index]));
         }
         assert!(integers.at(values.len()).is_err());
+    }
+
+    #[test]
+    fn numbers_of_several_senders_that_count_up_take_next_to_nothing() {
+        let values: Vec<i64> = (0..65_536).map(|row| row / 1_000 % 7 * 1_000_000 + row).collect();
+        check(&values);
+        let mut bytes = Vec::new();
+        put(&mut bytes, &values);
+        assert!(bytes.len() < values.len() / 10, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn who_jumps_to_and_fro_finds_the_same_values() {
+        let values: Vec<i64> = (0..20_000).map(|n| n * n % 7_919).collect();
+        let mut bytes = Vec::new();
+        put(&mut bytes, &values);
+        let mut integers = Integers::read(&mut Reader::new(&bytes)).unwrap();
+        for round in 0..40 {
+            for index in [round, 19_999 - round, 9_000 + round] {
+                assert_eq!(integers.at(index), Ok(values[index]));
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A block as it is read: every column only when it is needed.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use log_record::{Source, Timestamp};
+use log_record::{CallSite, Source, Timestamp};
 
 use super::bytes::{Damaged, damaged};
 use super::filter::Filter;
@@ -21,7 +22,7 @@ pub(in crate::store) struct Block<'a> {
     pub(super) loaded: &'a Loaded<'a>,
     pub(super) head: Head<'a>,
     filter: Option<Filter<'a>>,
-    times: Option<Vec<i64>>,
+    times: Option<Rc<Vec<i64>>>,
     callsites: Option<Vec<u32>>,
     shapes: Option<Vec<u32>>,
     texts: Vec<(u32, Texts<'a>)>,
@@ -56,12 +57,13 @@ impl<'a> Block<'a> {
     }
 
     /// The time of each row.
-    pub(in crate::store) fn times(&mut self) -> Result<&[i64], Damaged> {
-        if self.times.is_none() {
-            let times = Integers::read(&mut self.loaded.column(TIME)?)?.all()?;
-            self.times = Some(self.of_each_row(times)?);
+    pub(in crate::store) fn times(&mut self) -> Result<Rc<Vec<i64>>, Damaged> {
+        if let Some(times) = &self.times {
+            return Ok(times.clone());
         }
-        Ok(self.times.as_deref().expect("it was read above"))
+        let times = Rc::new(self.of_each_row(self.time_column()?.all()?)?);
+        self.times = Some(times.clone());
+        Ok(times)
     }
 
     /// The time of one row, which costs less than that of all.
@@ -94,9 +96,16 @@ impl<'a> Block<'a> {
         self.shapes.as_ref().expect("who asks for one has read all")[row] as usize
     }
 
-    /// The call-site of one row; the codes have been read.
-    pub(super) fn callsite_code(&self, row: usize) -> usize {
-        self.callsites.as_ref().expect("who asks for one has read all")[row] as usize
+    /// The call-sites of few rows, which costs less than those of all.
+    pub(super) fn callsites_of(&self, rows: &[usize]) -> Result<Vec<Arc<CallSite>>, Damaged> {
+        let known = &self.head.callsites;
+        let mut column = Integers::read(&mut self.loaded.column(CALLSITE)?)?;
+        let callsite = |row: &usize| {
+            let code = usize::try_from(column.at(*row)?).ok();
+            let callsite = code.and_then(|code| known.get(code));
+            callsite.cloned().ok_or(damaged("a row has no call-site"))
+        };
+        rows.iter().map(callsite).collect()
     }
 
     fn of_each_row<T>(&self, values: Vec<T>) -> Result<Vec<T>, Damaged> {

@@ -44,6 +44,7 @@ impl Block<'_> {
             )?;
         }
         let before = self.rows_before(rows)?;
+        let having = self.shapes_having();
         for (column, bit, wanted) in [
             (TRACE_ID, label::TRACE_ID, parts.has_trace_id()),
             (SPAN_ID, label::SPAN_ID, parts.has_span_id()),
@@ -77,7 +78,7 @@ impl Block<'_> {
                 records[owner].record.seq = Some(seqs.at(index)? as u64);
             }
         }
-        for field in 0..self.head.fields.len() {
+        for (field, having) in having.iter().enumerate() {
             let key = self.head.fields[field];
             let wanted = match key.owner {
                 Owner::Record => parts.has_field(key.name),
@@ -85,7 +86,7 @@ impl Block<'_> {
                 Owner::Packed => parts.has_fields() || parts.has_spans(),
             };
             if wanted {
-                self.fill(field, rows, before.as_deref(), &mut records)?;
+                self.fill(field, having, rows, before.as_deref(), &mut records)?;
             }
         }
         Ok(records)
@@ -93,18 +94,17 @@ impl Block<'_> {
 
     /// Records with what needs no column of its own.
     fn bare(&mut self, rows: &[usize], parts: &Parts) -> Result<Vec<StoredRecord>, Damaged> {
-        self.callsite_codes()?;
         self.shape_codes()?;
         let mut times = self.time_column()?;
+        let callsites = self.callsites_of(rows)?;
         rows.iter()
-            .map(|row| {
+            .zip(callsites)
+            .map(|(row, callsite)| {
                 let (id, source) = self.identity(*row);
                 let source = source.clone();
-                let callsite = self.callsite_code(*row);
                 let shape = &self.head.shapes[self.shape_code(*row)];
                 let record = LogRecord {
                     time: Timestamp::from_nanos(times.at(*row)?),
-                    callsite: self.head.callsites[callsite].clone(),
                     flags: Flags::from_bits(shape.flags),
                     fields: if parts.has_fields() {
                         self.named(&shape.fields)
@@ -116,7 +116,7 @@ impl Block<'_> {
                     } else {
                         Vec::new()
                     },
-                    ..probe_of(&self.head.callsites[callsite])
+                    ..probe_of(callsite)
                 };
                 Ok(StoredRecord { id, source, record })
             })
@@ -140,16 +140,16 @@ impl Block<'_> {
     fn fill(
         &mut self,
         field: usize,
+        having: &[usize],
         rows: &[usize],
         before: Option<&[Vec<u32>]>,
         records: &mut [StoredRecord],
     ) -> Result<(), Damaged> {
-        let spots: Vec<Vec<Spot>> = self
-            .head
-            .shapes
-            .iter()
-            .map(|shape| self.spots(shape, field as u32))
-            .collect();
+        let shapes = &self.head.shapes;
+        let mut spots: Vec<Vec<Spot>> = vec![Vec::new(); shapes.len()];
+        for shape in having {
+            spots[*shape] = self.spots(&shapes[*shape], field as u32);
+        }
         let per_shape: Vec<usize> = spots.iter().map(Vec::len).collect();
         let codes = rows.iter().map(|row| self.shape_code(*row)).collect::<Vec<_>>();
         if codes.iter().all(|code| per_shape[*code] == 0) {
@@ -213,6 +213,22 @@ impl Block<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// By field, the shapes that have it: most fields are in few of them.
+    fn shapes_having(&self) -> Vec<Vec<usize>> {
+        let mut having = vec![Vec::new(); self.head.fields.len()];
+        for (index, shape) in self.head.shapes.iter().enumerate() {
+            for field in shape.columns() {
+                // A damaged block may name a field that is not there.
+                let shapes: Option<&mut Vec<usize>> = having.get_mut(field as usize);
+                shapes
+                    .filter(|shapes| shapes.last() != Some(&index))
+                    .into_iter()
+                    .for_each(|shapes| shapes.push(index));
+            }
+        }
+        having
     }
 
     /// Shows the JSON texts at `indexes` of a field until one cannot be read.
@@ -361,9 +377,6 @@ fn at(indexes: &[usize], mut see: impl FnMut(usize, &str)) -> impl FnMut(usize, 
     }
 }
 
-fn probe_of(callsite: &std::sync::Arc<log_record::CallSite>) -> LogRecord {
-    LogRecord {
-        callsite: callsite.clone(),
-        ..probe()
-    }
+fn probe_of(callsite: std::sync::Arc<log_record::CallSite>) -> LogRecord {
+    LogRecord { callsite, ..probe() }
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use log_record::{CallSite, Fields, Level, LogRecord, Source, Span, Timestamp, Value};
+use log_record::{CallSite, Fields, Level, LogRecord, Source, Timestamp, Value};
+use typed_arena::Arena;
 
 use super::bytes::seal_column;
 use super::filter::{self, Terms};
@@ -22,18 +23,29 @@ const SHAPES_MOST: usize = 16_000;
 
 type Map<K> = HashMap<K, u32, foldhash::fast::RandomState>;
 
-/// Seals batches, in order of arrival (ids rising; several pieces of one batch in the order of their places). At most [`ROWS_MOST`](super::ROWS_MOST) records in all.
-pub(in crate::store) fn seal(batches: &[Arc<StoredBatch>]) -> SealedBlock {
-    let mut gathered = Gathered::default();
+/// Seals batches, in order of arrival (ids rising; several pieces of one batch in the order of their places). At most
+/// [`ROWS_MOST`](super::ROWS_MOST) records in all; `None` if there are no batches. A batch is dropped before the next is
+/// asked for: as records, a block takes several times the memory that its texts do.
+pub(in crate::store) fn seal(batches: impl IntoIterator<Item = Arc<StoredBatch>>) -> Option<SealedBlock> {
+    let arena = Arena::with_capacity(TEXT_ROOM);
+    let mut gathered = Gathered::new(&arena);
+    let mut ids = None;
     for batch in batches {
-        gathered.add_batch(batch);
+        gathered.add_batch(&batch);
+        ids = Some((ids.map_or(batch.id, |(first, _)| first), batch.id));
     }
-    gathered.write(batches)
+    Some(gathered.write(ids?))
 }
 
+/// Room for the texts of a block before more is asked for.
+const TEXT_ROOM: usize = 1 << 20;
+
 /// Records on their way into columns.
-#[derive(Default)]
 struct Gathered<'r> {
+    /// Where texts are kept.
+    arena: &'r Arena<u8>,
+    /// Names of spans.
+    names: Map<&'r str>,
     times: Vec<i64>,
     seqs: Vec<i64>,
     callsite_codes: Vec<u32>,
@@ -70,7 +82,32 @@ enum Values<'r> {
 }
 
 impl<'r> Gathered<'r> {
-    fn add_batch(&mut self, batch: &'r StoredBatch) {
+    fn new(arena: &'r Arena<u8>) -> Gathered<'r> {
+        Gathered {
+            arena,
+            names: Map::default(),
+            times: Vec::new(),
+            seqs: Vec::new(),
+            callsite_codes: Vec::new(),
+            shape_codes: Vec::new(),
+            messages: Vec::new(),
+            trace_ids: Vec::new(),
+            span_ids: Vec::new(),
+            threads: Vec::new(),
+            columns: Vec::new(),
+            known_fields: Map::default(),
+            callsites: Vec::new(),
+            known_callsites: Map::default(),
+            sources: Vec::new(),
+            runs: Vec::new(),
+            shapes: Vec::new(),
+            known_shapes: Map::default(),
+            counts: [0; Level::ALL.len()],
+            shape: Shape::default(),
+        }
+    }
+
+    fn add_batch(&mut self, batch: &StoredBatch) {
         let source = self.source(&batch.source);
         self.runs.push(Run {
             batch: batch.id,
@@ -90,7 +127,7 @@ impl<'r> Gathered<'r> {
             self.callsite_codes.push(code);
             self.counts[record.level() as usize] += 1;
             self.times.push(record.time.as_nanos());
-            self.messages.push(&record.message);
+            self.messages.push(self.arena.alloc_str(&record.message));
             self.add_record(record);
         }
     }
@@ -113,7 +150,7 @@ impl<'r> Gathered<'r> {
         code
     }
 
-    fn add_record(&mut self, record: &'r LogRecord) {
+    fn add_record(&mut self, record: &LogRecord) {
         let mut shape = std::mem::take(&mut self.shape);
         shape.flags = record.flags.bits();
         shape.labels = 0;
@@ -128,7 +165,7 @@ impl<'r> Gathered<'r> {
         ] {
             if let Some(text) = text {
                 shape.labels |= bit;
-                column.push(text);
+                column.push(self.arena.alloc_str(text));
             }
         }
         shape.fields.clear();
@@ -141,7 +178,7 @@ impl<'r> Gathered<'r> {
             for span in &record.spans {
                 let mut fields = Vec::with_capacity(span.fields.len());
                 self.add_fields(Owner::Span, &span.fields, &mut fields);
-                shape.spans.push((&span.name, fields));
+                shape.spans.push((self.name(&span.name), fields));
             }
         } else {
             shape.fields.push(self.pack(record));
@@ -159,21 +196,30 @@ impl<'r> Gathered<'r> {
         self.shape = shape;
     }
 
+    /// The name of a span, kept once.
+    fn name(&mut self, name: &str) -> &'r str {
+        if let Some((known, _)) = self.names.get_key_value(name) {
+            return known;
+        }
+        let kept: &'r str = self.arena.alloc_str(name);
+        self.names.insert(kept, 0);
+        kept
+    }
+
     /// Whether the record's columns are all there and it adds no shape.
-    fn has_shape(&self, record: &'r LogRecord) -> bool {
-        let fields = |owner, fields: &'r Fields| {
+    fn has_shape(&self, record: &LogRecord) -> bool {
+        let fields = |owner, fields: &Fields| {
             fields
                 .iter()
                 .map(|(name, value)| self.known_fields.get(&key(owner, name, value)).copied())
                 .collect::<Option<Vec<u32>>>()
         };
-        let spans = |spans: &'r [Span]| {
-            spans
-                .iter()
-                .map(|span| Some((&*span.name, fields(Owner::Span, &span.fields)?)))
-                .collect::<Option<Vec<_>>>()
-        };
-        let Some((fields, spans)) = fields(Owner::Record, &record.fields).zip(spans(&record.spans)) else {
+        let spans = record.spans.iter().map(|span| {
+            let (name, _) = self.names.get_key_value(&*span.name)?;
+            Some((*name, fields(Owner::Span, &span.fields)?))
+        });
+        let spans = spans.collect::<Option<Vec<_>>>();
+        let Some((fields, spans)) = fields(Owner::Record, &record.fields).zip(spans) else {
             return false;
         };
         let labels = |labels: u8, bit, has| if has { labels | bit } else { labels };
@@ -199,10 +245,10 @@ impl<'r> Gathered<'r> {
         })
     }
 
-    fn add_fields(&mut self, owner: Owner, fields: &'r Fields, numbers: &mut Vec<u32>) {
+    fn add_fields(&mut self, owner: Owner, fields: &Fields, numbers: &mut Vec<u32>) {
         for (name, value) in fields {
             let number = self.column(key(owner, name, value));
-            self.columns[number as usize].values.add(value);
+            self.columns[number as usize].values.add(value, self.arena);
             numbers.push(number);
         }
     }
@@ -219,23 +265,28 @@ impl<'r> Gathered<'r> {
         number
     }
 
-    fn column(&mut self, key: FieldKey<'r>) -> u32 {
+    fn column(&mut self, key: FieldKey<'_>) -> u32 {
         if let Some(number) = self.known_fields.get(&key) {
             return *number;
         }
         let number = self.columns.len() as u32;
+        let name: &'r str = self.arena.alloc_str(key.name);
+        let key = FieldKey {
+            owner: key.owner,
+            type_: key.type_,
+            name,
+        };
         self.known_fields.insert(key, number);
         let values = Values::of(key.type_);
         self.columns.push(Column { key, values });
         number
     }
 
-    fn write(self, batches: &[Arc<StoredBatch>]) -> SealedBlock {
-        let id = |batch: Option<&Arc<StoredBatch>>| batch.map_or(0, |batch| batch.id);
+    fn write(self, (first_batch, last_batch): (i64, i64)) -> SealedBlock {
         let time = |time: Option<&i64>| Timestamp::from_nanos(time.copied().unwrap_or(0));
         let summary = Summary {
-            first_batch: id(batches.first()),
-            last_batch: id(batches.last()),
+            first_batch,
+            last_batch,
             rows: self.times.len() as u32,
             earliest: time(self.times.iter().min()),
             latest: time(self.times.iter().max()),
@@ -302,14 +353,14 @@ impl<'r> Values<'r> {
     }
 
     /// Adds a value of the type that the column has.
-    fn add(&mut self, value: &'r Value) {
+    fn add(&mut self, value: &Value, arena: &'r Arena<u8>) {
         match (self, value) {
             (Values::Nulls(count), Value::Null) => *count += 1,
             (Values::Ints(ints), Value::Bool(value)) => ints.push(i64::from(*value)),
             (Values::Ints(ints), Value::Int(value)) => ints.push(*value),
             (Values::Ints(ints), Value::UInt(value)) => ints.push(*value as i64),
             (Values::Floats(floats), Value::Float(value)) => floats.push(*value),
-            (Values::Texts(texts), Value::Text(value)) => texts.push(value),
+            (Values::Texts(texts), Value::Text(value)) => texts.push(arena.alloc_str(value)),
             (Values::Json(json), Value::List(_) | Value::Map(_)) => json.push(value.to_json()),
             _ => unreachable!("the type is part of the column's key"),
         }

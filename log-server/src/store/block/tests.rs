@@ -63,7 +63,7 @@ proptest! {
         from in -3_i64..60,
         length in 0_i64..90,
     ) {
-        let sealed = seal(&batches);
+        let sealed = seal(batches.clone()).unwrap();
         let memory = Memory::of(&sealed);
         let loaded = Loaded::new(&memory);
         let all: Vec<_> = batches.iter().flat_map(|batch| {
@@ -123,7 +123,7 @@ proptest! {
         byte in any::<prop::sample::Index>(),
         bit in 0..8_u8,
     ) {
-        let mut sealed = seal(&batches);
+        let mut sealed = seal(batches.clone()).unwrap();
         let column = column.index(sealed.columns.len());
         let bytes = &mut sealed.columns[column].1;
         let byte = byte.index(bytes.len());
@@ -156,7 +156,7 @@ fn words_that_are_nowhere_cost_one_small_column() {
         first: 0,
         records: (0..5_000).map(record).collect(),
     };
-    let sealed = seal(&[Arc::new(batch)]);
+    let sealed = seal([Arc::new(batch)]).unwrap();
     let memory = Memory::of(&sealed);
     let loaded = Loaded::new(&memory);
     let may = |query: &str| {
@@ -189,7 +189,7 @@ fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
         first: 0,
         records,
     });
-    let sealed = seal(std::slice::from_ref(&batch));
+    let sealed = seal([batch.clone()]).unwrap();
     assert!(sealed.columns.len() < 4_100, "{}", sealed.columns.len());
     let memory = Memory::of(&sealed);
     let loaded = Loaded::new(&memory);

@@ -315,7 +315,7 @@ async fn a_file_of_the_first_format_goes_on_where_it_was() {
     for no in 1..=3_i64 {
         let record = record(no);
         let text = format!(r#"{{"source":{{"service":"s","boot":"b"}},"no":{no},"records":[{record}]}}"#);
-        let payload = tail::compress(&text);
+        let payload = tail::with_payload(&text, <[u8]>::to_vec);
         let time = ARRIVED.as_nanos() + no;
         let values = rusqlite::params![no, "b", no, time, 1, time, time, tail::hash(&text), payload];
         writer
@@ -421,4 +421,86 @@ async fn who_only_reads_sees_one_moment_whatever_the_server_does() {
     until(&store, "more partitions", |statistics| statistics.partitions > 4);
     assert_eq!(everything(&reader), seen);
     assert_eq!(everything(&store).len(), 8);
+}
+
+/// How many records there are by a column, from groups and from records as they come.
+fn grouped(store: &Store, q: &str, by: Option<&query::Column>) -> BTreeMap<Option<String>, u64> {
+    let filter = query::parse(q).unwrap().filter;
+    let budget = budget();
+    let scan = Scan {
+        filter: &filter,
+        range: TimeRange::ALL,
+        parts: Parts::All,
+        budget: &budget,
+    };
+    let (counts, _) = store
+        .group(
+            &scan,
+            by,
+            BTreeMap::<Option<String>, u64>::new,
+            |counts, seen| match seen {
+                Seen::Group(value, count) => *counts.entry(value.map(str::to_owned)).or_default() += count,
+                Seen::Record(record, source) => {
+                    let mut values = std::collections::BTreeSet::new();
+                    if let Some(by) = by {
+                        by.each_value(record, source, &mut query::Scratch::default(), &mut |value| {
+                            values.insert(Some(value.to_owned()));
+                        });
+                    }
+                    if values.is_empty() {
+                        values.insert(None);
+                    }
+                    for value in values {
+                        *counts.entry(value).or_default() += 1;
+                    }
+                }
+            },
+        )
+        .unwrap();
+    let mut all = BTreeMap::new();
+    for (value, count) in counts.into_iter().flatten() {
+        *all.entry(value).or_default() += count;
+    }
+    all
+}
+
+#[tokio::test]
+async fn sealed_records_fall_into_the_same_groups_as_unsealed_ones() {
+    let (tail, sealed) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (tail, sealed) = (open(&tail, Options::default()), open(&sealed, eager()));
+    let fields = [
+        r#""path":"/a","n":1"#,
+        r#""path":"/b","n":2.5"#,
+        r#""Path":"/a","n":"1""#,
+        r#""path":["/a","/c","/a"],"n":true"#,
+        r#""path":"","other":1"#,
+        r#""path":"/x","PATH":"/x""#,
+        "",
+    ];
+    for (no, fields) in (1..).zip(fields.iter().cycle().take(40)) {
+        let level = ["info", "error"][no as usize % 2];
+        let record = format!(r#"{{"level":"{level}","message":"m {no}","fields":{{{fields}}}}}"#);
+        for store in [&tail, &sealed] {
+            stored(store, batch("b", no, &record)).await;
+        }
+        if no.is_multiple_of(9) {
+            until_sealed(&sealed);
+        }
+    }
+    until_sealed(&sealed);
+    for q in ["", "level:error", "path:*", "message:nothing"] {
+        for name in [
+            None,
+            Some("path"),
+            Some("n"),
+            Some("level"),
+            Some("service"),
+            Some("message"),
+            Some("seq"),
+        ] {
+            let by = name.map(query::Column::named);
+            let expected = grouped(&tail, q, by.as_ref());
+            assert_eq!(grouped(&sealed, q, by.as_ref()), expected, "{q:?} by {name:?}");
+        }
+    }
 }

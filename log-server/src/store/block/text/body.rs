@@ -2,19 +2,31 @@
 
 use std::borrow::Cow;
 
-use super::super::bytes::{Damaged, Reader, damaged};
+use super::super::bytes::{Damaged, Reader, Section, damaged};
 use super::super::integers::Integers;
 use super::{HEX, INT, MOST, Template, WHOLE, WORD};
 
 /// The slots of all texts.
 pub(super) struct Body<'a> {
-    rare: Vec<i64>,
+    rare: Rare<'a>,
     hex: Cow<'a, [u8]>,
     words: Integers<'a>,
-    columns: Vec<Integers<'a>>,
+    columns: Vec<Column<'a>>,
     /// Where the slots of each template begin.
     starts: Vec<Start>,
     word_count: usize,
+}
+
+/// The integers of templates with few rows, of which most searches need none.
+enum Rare<'a> {
+    Unread { count: usize, section: Section<'a> },
+    Read(Vec<i64>),
+}
+
+/// An integer slot of a template with many rows.
+enum Column<'a> {
+    Unread(&'a [u8]),
+    Read(Integers<'a>),
 }
 
 /// Indexes into the parts of a body.
@@ -47,11 +59,10 @@ impl<'a> Body<'a> {
                 start
             })
             .collect();
-        let section = reader.section()?.open()?;
-        let mut numbers = Reader::new(&section);
-        let rare = (0..end.rare)
-            .map(|_| numbers.number().map(|number| number as i64))
-            .collect::<Result<_, _>>()?;
+        let rare = Rare::Unread {
+            count: end.rare,
+            section: reader.section()?,
+        };
         let hex = reader.section()?.open()?;
         let words = Integers::read(&mut reader)?;
         if hex.len() != end.hex || words.length() != end.words {
@@ -62,11 +73,7 @@ impl<'a> Body<'a> {
         let mut columns = Vec::with_capacity(end.columns);
         for template in templates.iter().filter(|template| template.has_columns()) {
             for _ in 0..template.ints {
-                let column = Integers::read(&mut Reader::new(reader.take(lengths.count(MOST)?)?))?;
-                if column.length() != template.rows {
-                    return Err(damaged("an integer slot has other texts than its template"));
-                }
-                columns.push(column);
+                columns.push(Column::Unread(reader.take(lengths.count(MOST)?)?));
             }
         }
         Ok(Body {
@@ -130,9 +137,9 @@ impl<'a> Body<'a> {
     ) -> Result<i64, Damaged> {
         let start = self.starts[code];
         if template.has_columns() {
-            self.columns[start.columns + slot].at(row)
+            self.columns[start.columns + slot].read(template.rows)?.at(row)
         } else {
-            Ok(self.rare[start.rare + row * template.ints + slot])
+            Ok(self.rare.read()?[start.rare + row * template.ints + slot])
         }
     }
 
@@ -160,6 +167,39 @@ impl<'a> Body<'a> {
             .ok()
             .filter(|word| *word < self.word_count)
             .ok_or(damaged("a slot names a word that is not there"))
+    }
+}
+
+impl Rare<'_> {
+    fn read(&mut self) -> Result<&[i64], Damaged> {
+        if let Rare::Unread { count, section } = self {
+            let bytes = section.open()?;
+            let mut numbers = Reader::new(&bytes);
+            let read = (0..*count)
+                .map(|_| numbers.number().map(|number| number as i64))
+                .collect::<Result<_, _>>()?;
+            *self = Rare::Read(read);
+        }
+        match self {
+            Rare::Read(numbers) => Ok(numbers),
+            Rare::Unread { .. } => unreachable!("it was read above"),
+        }
+    }
+}
+
+impl<'a> Column<'a> {
+    fn read(&mut self, rows: usize) -> Result<&mut Integers<'a>, Damaged> {
+        if let Column::Unread(bytes) = self {
+            let column = Integers::read(&mut Reader::new(bytes))?;
+            if column.length() != rows {
+                return Err(damaged("an integer slot has other texts than its template"));
+            }
+            *self = Column::Read(column);
+        }
+        match self {
+            Column::Read(column) => Ok(column),
+            Column::Unread(_) => unreachable!("it was read above"),
+        }
     }
 }
 

@@ -20,16 +20,23 @@ impl Folded {
         let mut folded_ends = Vec::with_capacity(ends.len());
         let mut start = 0;
         if arena.is_ascii() {
-            text.push_str(fold(arena, &mut scratch));
+            text.push_str(arena);
             folded_ends.extend_from_slice(ends);
         } else {
             for end in ends {
-                text.push_str(fold(&arena[start..*end], &mut scratch));
+                let piece = &arena[start..*end];
+                if piece.is_ascii() {
+                    text.push_str(piece);
+                } else {
+                    text.push_str(fold(piece, &mut scratch));
+                }
                 folded_ends.push(text.len());
                 text.push(char::from(END));
                 start = end + 1;
             }
         }
+        // All at once, for most pieces are a few bytes; what is folded does not change.
+        text.make_ascii_lowercase();
         Folded {
             text,
             ends: folded_ends,
@@ -53,6 +60,16 @@ impl Folded {
             see(piece, at);
             from = if once { self.ends[piece] + 1 } else { at + 1 };
         }
+    }
+}
+
+impl Words<'_> {
+    /// Without case; they have been read.
+    fn folded(&self) -> &Folded {
+        let Words::Read { arena, ends, folded } = self else {
+            unreachable!("who asks has read them");
+        };
+        folded.get_or_init(|| Folded::new(arena, ends))
     }
 }
 
@@ -149,9 +166,7 @@ impl Text<'_> {
             return Ok(true);
         }
         self.read_words()?;
-        let Words::Read { folded, .. } = &self.words else {
-            unreachable!("they were read above");
-        };
+        let folded = self.words.folded();
         let mut may = false;
         for (start, end) in runs(needle) {
             folded.find(&needle[start..end], true, |_, _| may = true);
@@ -166,9 +181,8 @@ impl Text<'_> {
 
     fn over_slots<'n>(&mut self, needle: &'n str, matches: &mut [Match<'n>], known: &mut KnownWords<'n>) {
         self.folded();
-        let (Some(templates), Words::Read { folded: words, .. }) = (&self.folded, &self.words) else {
-            unreachable!("both were read before");
-        };
+        let words = self.words.folded();
+        let templates = self.folded.as_ref().expect("it was made above");
         let mut slots = Vec::new();
         for (index, state) in matches.iter_mut().enumerate() {
             let template = &self.templates[index];

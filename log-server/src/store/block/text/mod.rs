@@ -16,6 +16,8 @@ mod find;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
+
 use memchr::memchr_iter;
 
 use super::bytes::{Damaged, Reader, Section, damaged, text};
@@ -92,7 +94,8 @@ enum Words<'a> {
     Read {
         arena: String,
         ends: Vec<usize>,
-        folded: Folded,
+        /// The same without case, if it was asked for.
+        folded: OnceCell<Folded>,
     },
 }
 
@@ -136,7 +139,13 @@ impl<'a> Text<'a> {
         indexes: impl IntoIterator<Item = usize>,
         mut see: impl FnMut(usize, &str),
     ) -> Result<(), Damaged> {
-        self.read_all()?;
+        // Of one template, the texts stand in order.
+        let ranked = self.templates.len() > 1;
+        if ranked {
+            self.read_codes()?;
+        }
+        self.read_body()?;
+        let length = self.length();
         let Text {
             templates,
             arena,
@@ -145,13 +154,16 @@ impl<'a> Text<'a> {
             body,
             ..
         } = self;
+        let codes = match codes {
+            Codes::Read(codes) if ranked => &codes[..],
+            Codes::Read(_) | Codes::Unread(_) => &[],
+        };
         let (
-            Codes::Read(codes),
             Words::Read {
                 arena: words, ends, ..
             },
             Some(body),
-        ) = (codes, words, body)
+        ) = (words, body)
         else {
             unreachable!("they were read above");
         };
@@ -159,9 +171,16 @@ impl<'a> Text<'a> {
         let mut text = String::new();
         let mut at = 0;
         for index in indexes {
-            let code = *codes.get(index).ok_or(damaged("a column has too few texts"))? as usize;
-            for code in &codes[at..index] {
-                seen[*code as usize] += 1;
+            if index >= length {
+                return Err(damaged("a column has too few texts"));
+            }
+            let code = codes.get(index).map_or(0, |code| *code as usize);
+            if ranked {
+                for code in &codes[at..index] {
+                    seen[*code as usize] += 1;
+                }
+            } else {
+                seen[code] = index;
             }
             at = index;
             text.clear();
@@ -173,12 +192,6 @@ impl<'a> Text<'a> {
             see(index, &text);
         }
         Ok(())
-    }
-
-    fn read_all(&mut self) -> Result<(), Damaged> {
-        self.read_codes()?;
-        self.read_words()?;
-        self.read_body()
     }
 
     fn read_codes(&mut self) -> Result<&[u32], Damaged> {
@@ -273,6 +286,6 @@ fn read_words<'a>(section: Section<'_>) -> Result<Words<'a>, Damaged> {
     if arena.len() != end || !ends.iter().all(ended) {
         return Err(damaged("there are other words than it says"));
     }
-    let folded = Folded::new(&arena, &ends);
+    let folded = OnceCell::new();
     Ok(Words::Read { arena, ends, folded })
 }
