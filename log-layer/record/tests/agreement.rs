@@ -293,6 +293,15 @@ proptest! {
         check(&batch);
     }
 
+    /// What could not be read is not written; all else survives.
+    #[test]
+    fn what_was_read_is_written_as_a_text_that_reads_the_same(batch in any_batch()) {
+        if let Ok(read) = Batch::parse(&batch, ARRIVED) {
+            let again = Batch::parse(&read.to_json(), ARRIVED).unwrap();
+            prop_assert_eq!(again, Batch { rejected: Vec::new(), ..read });
+        }
+    }
+
     #[test]
     fn spoilt_batches_are_refused_as_the_plain_reader_refuses_them(
         batch in any_batch(),

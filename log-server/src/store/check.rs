@@ -117,7 +117,8 @@ impl OfFile<'_> {
         for line in partition.with_reader(integrity)? {
             self.problem(format!("SQLite: {line}"));
         }
-        let (found, expected) = (partition.with_reader(schema::tables)?, schema::expected());
+        let found = partition.with_reader(schema::tables)?;
+        let expected = partition.with_reader(schema::expected)?;
         for name in expected.symmetric_difference(&found) {
             self.problem(format!(
                 "the table or index is not as this server makes it: {name}"

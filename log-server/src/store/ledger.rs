@@ -29,9 +29,9 @@ const BOOT: &str = "SELECT contiguous, above FROM boots WHERE boot = ?1";
 const UNSEALED: &str = "SELECT no FROM batches WHERE boot = ?1";
 const RECEIVED: &str = "SELECT received FROM boots WHERE boot = ?1";
 const RECEIVED_UNSEALED: &str = "SELECT first_seq, last_seq FROM batches WHERE boot = ?1";
-const UNSETTLED: &str = "SELECT boot, seen FROM boots WHERE length(received) > 16
-    UNION SELECT boot, max(arrived) FROM batches WHERE first_seq IS NOT NULL AND boot IS NOT NULL GROUP BY boot
-    ORDER BY 2 DESC LIMIT ?1";
+const UNSETTLED: &str = "SELECT boot FROM (SELECT boot, seen FROM boots WHERE length(received) > 16
+        UNION ALL SELECT boot, arrived FROM batches WHERE first_seq IS NOT NULL AND boot IS NOT NULL)
+    GROUP BY boot ORDER BY max(seen) DESC LIMIT ?1";
 const STORE_BOOT: &str =
     "INSERT INTO boots (boot, contiguous, above, seen, received) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT (boot) DO UPDATE SET contiguous = excluded.contiguous, above = excluded.above,

@@ -219,6 +219,7 @@ impl Partition {
                 schema::open_writer(&self.path).map_err(|error| self.refused(error))?;
                 Ok(reader)
             }
+            (Format::Version(schema::READABLE..), Readers::Pinned(_)) => Ok(reader),
             (Format::Version(older), Readers::Pinned(_)) => Err(self.damaged(&format!(
                 "it has format {older}; starting the server brings it up to date"
             ))),

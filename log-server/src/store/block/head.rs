@@ -192,6 +192,9 @@ impl<'a> Head<'a> {
         if start != rows {
             return Err(damaged("the batches of a block have other rows than the block"));
         }
+        if sources.is_empty() && !runs.is_empty() {
+            return Err(damaged("a batch has a sender that is not there"));
+        }
         let shapes = list(&mut reader, loaded, |reader| read_shape(reader, fields.len()))?;
         Ok(Head {
             fields,
@@ -291,6 +294,9 @@ fn read_source(reader: &mut Reader<'_>) -> Result<Source, Damaged> {
 fn read_shape<'a>(reader: &mut Reader<'a>, fields: usize) -> Result<Shape<'a>, Damaged> {
     let numbers = |reader: &mut Reader<'a>| {
         let count = reader.count(MOST)?;
+        if fields == 0 && count > 0 {
+            return Err(damaged("a shape has a field that is not there"));
+        }
         (0..count)
             .map(|_| reader.count(fields.saturating_sub(1)).map(|number| number as u32))
             .collect::<Result<Vec<u32>, Damaged>>()
@@ -301,9 +307,6 @@ fn read_shape<'a>(reader: &mut Reader<'a>, fields: usize) -> Result<Shape<'a>, D
     let spans = (0..reader.count(MOST)?)
         .map(|_| Ok((reader.text()?, numbers(reader)?)))
         .collect::<Result<_, Damaged>>()?;
-    if fields == 0 && !own.is_empty() {
-        return Err(damaged("a shape has a field that is not there"));
-    }
     // Flags of a newer version are left out.
     let flags = Flags::from_bits(flags).bits();
     Ok(Shape {
