@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "tests of the page need more of it")]
 #[path = "../browser.rs"]
 mod browser;
+mod palette;
 
 use std::path::Path;
 
@@ -11,8 +12,8 @@ use e2e::{Process, RedisServer, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// As wide as the page needs to stand in one line on top, and not so high that a README is all picture.
-const SIZE: (u32, u32) = (1_200, 640);
+/// As wide as the page needs for what stands on top to stand in one line.
+const WIDTH: u32 = 1_200;
 /// A README with larger ones loads slowly.
 const LARGEST: usize = 100_000;
 /// Records after which the demo has shown all it does: logins, slow guides, a panic.
@@ -35,7 +36,7 @@ async fn main() {
         "--listen",
         "127.0.0.1:0",
     ];
-    let mut demo = Process::start("demo", &arguments, &[]);
+    let mut demo = Process::start("demo", &arguments, &[("RUST_LOG", "off")]);
     let page = demo.told("Open ").await;
     for (q, least) in [("", ENOUGH), ("level:error panicked", 2)] {
         while ask(&page, "/api/histogram", q).await["total"].as_u64() < Some(least) {
@@ -44,31 +45,9 @@ async fn main() {
     }
     let slow = ask(&page, "/api/search", "service:iptv \"was slow\" spans:epg").await["records"][0].clone();
     let trace = slow["trace_id"].as_str().unwrap();
-    let views = [
-        (
-            "list",
-            "?q=service%3A(webapi+OR+iptv)&from=-15m".to_owned(),
-            "#list .row:last-child",
-        ),
-        (
-            "record",
-            "?q=%22was+slow%22&from=-15m".to_owned(),
-            "#list .record",
-        ),
-        ("trace", format!("?view=trace&trace={trace}"), "#trace .span"),
-        (
-            "issues",
-            "?view=issues&from=-15m".to_owned(),
-            "#issues .issue-list li",
-        ),
-    ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/screenshots");
     std::fs::create_dir_all(&folder).unwrap();
-    let browser = Browser::open(&page, SIZE.0).await;
-    let metrics = json!({ "width": SIZE.0, "height": SIZE.1, "deviceScaleFactor": 1, "mobile": false });
-    browser
-        .devtools("Emulation.setDeviceMetricsOverride", metrics)
-        .await;
+    let browser = Browser::open(&page, WIDTH).await;
     browser
         .devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }))
         .await;
@@ -76,7 +55,9 @@ async fn main() {
         browser
             .run(&format!("localStorage.setItem('log-page.theme', '{theme}')"))
             .await;
-        for (name, view, there) in &views {
+        for (name, height, view, there) in &views(trace) {
+            let size = json!({ "width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": false });
+            browser.devtools("Emulation.setDeviceMetricsOverride", size).await;
             browser.driver.goto(format!("{page}/{view}")).await.unwrap();
             let ready = "return document.getElementById('progress').hidden && document.querySelector('#list .row, #trace .row, #issues li') !== null";
             browser.until_it_is(ready, json!(true)).await;
@@ -91,7 +72,7 @@ async fn main() {
                     json!(true),
                 )
                 .await;
-            let bytes = browser.driver.screenshot_as_png().await.unwrap();
+            let bytes = palette::reduced(&browser.driver.screenshot_as_png().await.unwrap());
             assert!(bytes.len() < LARGEST, "{name}-{theme}: {} bytes", bytes.len());
             println!("{name}-{theme}.png: {} bytes", bytes.len());
             std::fs::write(folder.join(format!("{name}-{theme}.png")), bytes).unwrap();
@@ -99,6 +80,23 @@ async fn main() {
     }
     browser.close().await;
     demo.stop().await;
+}
+
+/// Name, height, address, and what has to be there. No higher than they say something.
+fn views(trace: &str) -> [(&'static str, u32, String, &'static str); 4] {
+    let list = "?q=service%3A(webapi+OR+iptv)&from=-15m".to_owned();
+    let record = "?q=%22was+slow%22&from=-15m".to_owned();
+    [
+        ("list", 640, list, "#list .row"),
+        ("record", 640, record, "#list .record"),
+        ("trace", 300, format!("?view=trace&trace={trace}"), "#trace .span"),
+        (
+            "issues",
+            340,
+            "?view=issues&from=-15m".to_owned(),
+            "#issues .issue-list li",
+        ),
+    ]
 }
 
 async fn ask(page: &str, path: &str, q: &str) -> Value {

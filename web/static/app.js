@@ -81,6 +81,7 @@ const overview = new Overview({
   absent: () => go({ view: "records" }, { replace: true }),
   again: () => records.count(state),
   copy: copyAndSay,
+  running,
   failed,
 });
 const context = new Context({ record: recordActions, go, running, failed });
@@ -184,7 +185,7 @@ function run() {
 }
 
 function cancel() {
-  for (const view of [context, traceView, issues, saved]) view.stop();
+  for (const view of [overview, context, traceView, issues, saved]) view.stop();
   bar.showRunning(false);
   if (state.view === "records") records.cancel();
   else say("Cancelled.");

@@ -30,6 +30,7 @@ export class Overview {
    * @param {() => void} on.absent the server does not tell: the records are what there is to see
    * @param {() => void} on.again it looks again, and so may what stands beside it
    * @param {(text: string, what: string) => void} on.copy
+   * @param {(running: boolean) => void} on.running
    * @param {(error: Error) => void} on.failed
    */
   constructor(on) {
@@ -44,9 +45,10 @@ export class Overview {
     this.controller.abort();
   }
 
-  /** @param {State} state */
-  async run(state) {
+  /** @param {State} state @param {boolean} [unasked] it looks again by itself: nobody waits */
+  async run(state, unasked = false) {
     this.stop();
+    if (!unasked) this.on.running(true);
     const { signal } = (this.controller = new AbortController());
     try {
       const range = searchParameters({ ...state, q: "" });
@@ -57,8 +59,10 @@ export class Overview {
       if (signal.aborted) return;
       if (isAbsent(error)) return this.on.absent();
       this.on.failed(/** @type {Error} */ (error));
+    } finally {
+      if (!signal.aborted) this.on.running(false);
     }
-    this.timer = window.setTimeout(() => this.look(state), AGAIN);
+    if (!signal.aborted) this.timer = window.setTimeout(() => this.look(state), AGAIN);
   }
 
   /** @param {State} state */
@@ -66,7 +70,7 @@ export class Overview {
     const busy = document.hidden || this.root.matches(":hover, :focus-within");
     if (busy) this.timer = window.setTimeout(() => this.look(state), 1000);
     else {
-      this.run(state);
+      this.run(state, true);
       this.on.again();
     }
   }
