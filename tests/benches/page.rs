@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "tests of the page need more of it")]
 #[path = "../browser.rs"]
 mod browser;
+#[path = "peers/records.rs"]
 mod records;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use browser::Browser;
 use e2e::{Process, RedisServer, until};
 use futures_util::StreamExt as _;
+use records::{BATCH, Records};
 use rpc::{Client, RawArgs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -69,7 +71,7 @@ async fn main() {
     let client = Client::builder("logs").redis(redis.url()).build().unwrap();
     if given.is_none() {
         let count = std::env::var("BENCH_RECORDS").map_or(200_000, |text| text.parse().expect("a number"));
-        let batches = futures_util::stream::iter(records::made(count));
+        let batches = futures_util::stream::iter(Records::from_environment(count).batches(BATCH));
         batches
             .for_each_concurrent(4, |batch| append(&client, batch))
             .await;
