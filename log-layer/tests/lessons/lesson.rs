@@ -154,7 +154,7 @@ impl Lesson {
         });
         let stderr = reading.join().unwrap();
         // Shown if the test fails, or if somebody wants to see what was measured.
-        print!("{stderr}");
+        eprint!("{stderr}");
         Ended {
             status,
             stderr,

@@ -60,7 +60,7 @@ fn an_outage_of_any_length_stays_within_the_memory_and_with_a_spool_costs_nothin
         info!("warm");
         let before = resident_bytes();
         let (logged, most) = log_for(seconds);
-        println!("{logged} records, {} KiB more memory", (most - before) >> 10);
+        eprintln!("{logged} records, {} KiB more memory", (most - before) >> 10);
         let bound = BOUND + seconds * BATCHES_A_SECOND * INDEX;
         assert!(most <= before + bound, "{} KiB more", (most - before) >> 10);
         let report = logs.flush(PATIENCE * 10);
