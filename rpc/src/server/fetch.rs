@@ -1,7 +1,7 @@
 //! Takes requests from the queue into slots and starts their handlers, on a connection of its own.
 //!
-//! A take waits for a request with `BLMOVE`. As long as several requests come at once, `LMOVE`s are sent with it: Redis
-//! carries them out when the wait is over, and so hands over all that came with one answer.
+//! Every take is a `BLMOVE`, and under load several are sent ahead, so that Redis hands over a request with one
+//! command and without waiting for us. Only the first of them waits long for a request.
 //!
 //! Promise: a take is never cancelled, for Redis might carry it out after nobody listens any more. When a take fails,
 //! the slots of all takes that were sent are retired and emptied.
@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,13 +21,15 @@ use super::service::Service;
 use super::slots::Reuse;
 use super::worker::{Worker, give_back_one};
 use crate::connection::{
-    BLOCK, Backoff, Connection, Endpoint, Pipeline, REFUSALS, RedisResult, is_passing, is_refusal, pipe,
+    BLOCK, Backoff, Connection, Endpoint, REFUSALS, RedisResult, cmd, is_passing, is_refusal, pipe,
 };
 
-/// So many requests are taken at once at most, which Redis does in some ten microseconds; and so many bytes of them,
-/// if they are about as large as the last ones.
-const MOST_AT_ONCE: usize = 32;
-const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
+/// So many takes are sent at once at most. More would keep a distant Redis busier, and let the ghosts of a lost
+/// connection take requests for longer.
+pub(super) const LARGEST_WINDOW: u32 = 16;
+
+/// How long a take that was sent ahead waits when its turn comes. If the queue is empty by then, one take is enough.
+pub(super) const AHEAD: Duration = Duration::from_millis(50);
 
 /// Between two looks at what may have come into retired slots.
 const RETIRED_LOOK: Duration = Duration::from_millis(250);
@@ -41,6 +45,9 @@ pub(super) struct Fetch {
     /// The handlers that run.
     pub(super) handlers: JoinSet<()>,
 }
+
+/// The takes that were sent and not answered, in the order in which Redis carries them out.
+type Takes = FuturesOrdered<BoxFuture<'static, (u64, RedisResult<Option<Vec<u8>>>)>>;
 
 impl Fetch {
     pub(super) fn new(
@@ -100,78 +107,87 @@ impl Fetch {
         };
         self.worker.arrive(&mut connection).await?;
         self.ready.send_replace(true);
-        let mut more = 0;
-        while let Some(slot) = self.free_slot().await {
-            let taken = self.take(&mut connection, slot, more).await?;
-            *backoff = Backoff::default();
-            if self.stop.is_cancelled() {
-                return self.give_back(&mut connection, taken).await;
-            }
-            let count = taken.len();
-            let bytes: usize = taken.iter().map(|(_, request)| request.len()).sum();
-            for (slot, request) in taken {
-                let (service, finish) = (Arc::clone(&self.service), Arc::clone(&self.finish));
-                self.handlers
-                    .spawn(service.serve(finish, slot, request, count == 1));
-            }
-            // Their replies are more urgent than the next take.
-            tokio::task::yield_now().await;
-            // Their work is done and they cannot panic; what is left of them is freed here.
-            while self.handlers.try_join_next().is_some() {}
-            more = match count {
-                0 => 0,
-                // A request that came while another one ran may come with more.
-                1 => usize::from(self.handlers.len() > 1),
-                several => (several * 2).min(BYTES_AT_ONCE / (bytes / several).max(1)),
-            };
+        let mut takes = Takes::new();
+        let taken = self.take(&mut connection, &mut takes, backoff).await;
+        // Whatever the connection was asked for and did not answer may happen at any time.
+        while let Some((slot, _)) = takes.next().await {
+            self.worker.slots.retire(slot);
         }
-        Ok(())
+        taken
     }
 
-    /// A slot for the next request, as soon as there is one; none after the stop.
-    async fn free_slot(&mut self) -> Option<u64> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            slot = self.free.recv() => slot,
-        }
-    }
-
-    /// Waits for a request and takes it, and `more` with it if there are, as long as there are slots for them.
     async fn take(
         &mut self,
         connection: &mut Connection,
-        slot: u64,
-        more: usize,
-    ) -> RedisResult<Vec<(u64, Vec<u8>)>> {
-        let mut slots = vec![slot];
-        slots.extend((0..more.min(MOST_AT_ONCE - 1)).map_while(|_| self.free.try_recv().ok()));
-        let worker = &self.worker;
-        for slot in &slots {
-            worker.slots.occupy(*slot);
-        }
-        let answered = match worker.cover(&slots, connection).await {
-            Ok(()) => ask(worker, connection, &slots).await,
-            Err(error) => Err(error),
-        };
-        let answers = answered.inspect_err(|_| slots.iter().for_each(|slot| worker.slots.retire(*slot)))?;
-        let mut taken = Vec::with_capacity(slots.len());
-        for (slot, answer) in slots.into_iter().zip(answers) {
-            match answer {
-                Some(request) => taken.push((slot, request)),
-                None => worker.slots.release(slot, Reuse::Again),
+        takes: &mut Takes,
+        backoff: &mut Backoff,
+    ) -> RedisResult<()> {
+        let (mut window, mut late) = (1, Vec::new());
+        loop {
+            // Their work is done and they cannot panic; what is left of them is freed here.
+            while self.handlers.try_join_next().is_some() {}
+            if takes.is_empty() && self.stop.is_cancelled() {
+                return self.give_back(connection, late).await;
             }
+            let room = takes.len() < window && !self.stop.is_cancelled();
+            let (slot, taken) = tokio::select! {
+                biased;
+                Some(slot) = self.free.recv(), if room => {
+                    if let Err(error) = self.worker.cover(slot, connection).await {
+                        self.worker.slots.release(slot, Reuse::Again);
+                        return Err(error);
+                    }
+                    takes.push_back(self.send_take(connection.clone(), slot, takes.is_empty()));
+                    continue;
+                }
+                Some(answered) = takes.next() => answered,
+                () = self.stop.cancelled(), if room => continue,
+            };
+            match taken {
+                Ok(None) => {
+                    self.worker.slots.release(slot, Reuse::Again);
+                    window = 1;
+                }
+                Ok(Some(_)) if self.stop.is_cancelled() => late.push(slot),
+                Ok(Some(request)) => {
+                    let service = Arc::clone(&self.service);
+                    self.handlers
+                        .spawn(service.serve(Arc::clone(&self.finish), slot, request));
+                    window = (window * 2).min(LARGEST_WINDOW as usize);
+                }
+                Err(error) => {
+                    self.worker.slots.retire(slot);
+                    return Err(error);
+                }
+            }
+            *backoff = Backoff::default();
         }
-        Ok(taken)
+    }
+
+    /// The take is sent when the future is polled first, which is why it must be given to [`Takes`] at once.
+    fn send_take(
+        &self,
+        mut connection: Connection,
+        slot: u64,
+        first: bool,
+    ) -> BoxFuture<'static, (u64, RedisResult<Option<Vec<u8>>>)> {
+        self.worker.slots.occupy(slot);
+        let mut take = cmd("BLMOVE");
+        take.arg(self.worker.keys.queue())
+            .arg(self.worker.slot_key(slot))
+            .arg("LEFT")
+            .arg("RIGHT")
+            .arg(if first { BLOCK } else { AHEAD }.as_secs_f64());
+        Box::pin(async move { (slot, take.query_async(&mut connection).await) })
     }
 
     /// What was taken after the stop goes back to the head of the queue, in the order in which it was there.
-    async fn give_back(&self, connection: &mut Connection, late: Vec<(u64, Vec<u8>)>) -> RedisResult<()> {
+    async fn give_back(&self, connection: &mut Connection, late: Vec<u64>) -> RedisResult<()> {
         if late.is_empty() {
             return Ok(());
         }
         let mut commands = pipe();
-        for (slot, _) in late.iter().rev() {
+        for slot in late.iter().rev() {
             give_back_one(&mut commands, &self.worker.keys, &self.worker.id, *slot);
         }
         // If this fails, they are given back with the requests of the handlers that do not end.
@@ -180,32 +196,11 @@ impl Fetch {
             .counters
             .requeued
             .fetch_add(late.len() as u64, Relaxed);
-        for (slot, _) in late {
+        for slot in late {
             self.worker.slots.release(slot, Reuse::Again);
         }
         Ok(())
     }
-}
-
-/// Has Redis move a request into each of the slots, if there are so many, and wait for the first one.
-async fn ask(
-    worker: &Worker,
-    connection: &mut Connection,
-    slots: &[u64],
-) -> RedisResult<Vec<Option<Vec<u8>>>> {
-    let mut commands = Pipeline::with_capacity(slots.len());
-    for (at, slot) in slots.iter().enumerate() {
-        commands
-            .cmd(if at == 0 { "BLMOVE" } else { "LMOVE" })
-            .arg(worker.keys.queue())
-            .arg(worker.slot_key(*slot))
-            .arg("LEFT")
-            .arg("RIGHT");
-        if at == 0 {
-            commands.arg(BLOCK.as_secs());
-        }
-    }
-    commands.query_async(connection).await
 }
 
 /// Gives back, for ever, what a take that failed, or its ghost, may have put into slots that nobody uses.

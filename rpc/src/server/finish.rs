@@ -75,18 +75,14 @@ impl Finish {
         }
     }
 
-    /// Hands the request in, or leaves that to whoever is at it. `alone` says that no other request is likely to be
-    /// finished in this moment.
-    pub(super) async fn hand_in(&self, finished: Finished, alone: bool) {
+    /// Hands the request in, or leaves that to whoever is at it.
+    pub(super) async fn hand_in(&self, finished: Finished) {
         {
             let mut waiting = self.waiting();
             waiting.finished.push(finished);
             if std::mem::replace(&mut waiting.busy, true) {
                 return;
             }
-        }
-        if !alone {
-            tokio::task::yield_now().await;
         }
         loop {
             let batch = {
@@ -104,6 +100,7 @@ impl Finish {
     /// Writes until Redis has taken everything.
     async fn write(&self, batch: Vec<Finished>) {
         let slots: Vec<u64> = batch.iter().map(|finished| finished.slot).collect();
+        let slot_keys: Vec<String> = slots.iter().map(|slot| self.worker.slot_key(*slot)).collect();
         let mut writes = self.writes(batch);
         let mut attempts = 0;
         loop {
@@ -116,10 +113,7 @@ impl Finish {
                 .iter()
                 .for_each(|write| write.add(&mut commands, &self.worker.keys));
             let acknowledgement = commands.len();
-            commands.cmd("DEL").ignore();
-            for slot in &slots {
-                commands.arg(self.worker.slot_key(*slot));
-            }
+            commands.del(&slot_keys).ignore();
             match self.worker.shared.run::<()>(&commands).await {
                 Ok(()) => break,
                 Err(Error::Transport { source, .. }) if was_carried_out(&source, acknowledgement) => {

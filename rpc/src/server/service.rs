@@ -70,15 +70,9 @@ enum Target {
 
 impl Service {
     /// Answers the request in `slot` and frees the slot.
-    pub(super) async fn serve(
-        self: Arc<Self>,
-        finish: Arc<Finish>,
-        slot: u64,
-        payload: Vec<u8>,
-        alone: bool,
-    ) {
+    pub(super) async fn serve(self: Arc<Self>, finish: Arc<Finish>, slot: u64, payload: Vec<u8>) {
         let outcome = self.outcome(&finish.worker, payload).await;
-        finish.hand_in(Finished { slot, outcome }, alone).await;
+        finish.hand_in(Finished { slot, outcome }).await;
     }
 
     /// What tells the caller of a request that it is given up; none if there is no telling who it is.

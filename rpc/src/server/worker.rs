@@ -217,13 +217,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes sure that others can find these slots before anything is put into them.
-    pub(super) async fn cover(&self, slots: &[u64], connection: &mut Connection) -> RedisResult<()> {
-        let highest = slots.iter().copied().max().unwrap_or_default();
-        if highest < self.registered.load(Relaxed) {
+    /// Makes sure that others can find this slot before anything is put into it.
+    pub(super) async fn cover(&self, slot: u64, connection: &mut Connection) -> RedisResult<()> {
+        if slot < self.registered.load(Relaxed) {
             return Ok(());
         }
-        let covered = highest + SPARE_SLOTS;
+        let covered = slot + SPARE_SLOTS;
         cmd("HSET")
             .arg(self.keys.workers())
             .arg(&self.id)
