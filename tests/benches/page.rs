@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "tests of the page need more of it")]
 #[path = "../browser.rs"]
 mod browser;
+#[expect(dead_code, reason = "the other benchmark reads files too")]
 mod records;
 
 use std::time::Duration;
