@@ -28,7 +28,7 @@ use super::schema;
 use super::superseded::Superseded;
 use super::tail::{Entry, StoredBatch};
 use super::writer::{Change, Request, Roll, Write, in_transaction, is_full};
-use super::{RecordId, StoreError, merge};
+use super::{StoreError, merge};
 
 /// How often it looks for something to do without being told.
 const TICK: Duration = Duration::from_millis(500);
@@ -72,8 +72,6 @@ pub(super) struct Work {
     pub(super) finished: HashSet<PathBuf>,
     /// When a new partition may be tried again.
     roll_again: Option<Instant>,
-    /// The newest record when it was looked at last.
-    pub(super) newest: RecordId,
 }
 
 impl Sealer {
@@ -121,7 +119,6 @@ impl Sealer {
             }
         }
         self.delete_superseded()?;
-        self.give_back_when_quiet()?;
         self.roll_if_due()
     }
 
