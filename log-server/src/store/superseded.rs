@@ -15,10 +15,6 @@ use super::{StoreError, crash};
 
 /// Batches deleted in one transaction: appends wait for it.
 const DELETED_AT_ONCE: i64 = 1_000;
-/// Free pages that a file may keep: one megabyte.
-const FREE_MOST: i64 = 64;
-/// Pages given back in one step, for which appends wait.
-const GIVE_BACK: &str = "PRAGMA incremental_vacuum(250);";
 const DELETE_SEALED: &str = "DELETE FROM batches WHERE id > ?1 AND id <= ?2";
 const FIRST_BATCH: &str = "SELECT coalesce(min(id), 0) FROM batches";
 
@@ -137,38 +133,12 @@ impl Sealer {
     }
 }
 
-impl Sealer {
-    /// Gives the room of deleted payloads in the live partition back to the disk when nothing arrives; otherwise they are
-    /// used again at once.
-    pub(super) fn give_back_when_quiet(&mut self) -> Result<(), StoreError> {
-        let newest = *self.contents.newest().borrow();
-        let before = std::mem::replace(&mut self.work.newest, newest);
-        let live = self.contents.live();
-        while before == newest && !self.stopping() {
-            let free: i64 =
-                live.with_reader(|reader| reader.query_row("PRAGMA freelist_count", [], |row| row.get(0)))?;
-            if free <= FREE_MOST || *self.contents.newest().borrow() != newest {
-                break;
-            }
-            let write = |writer: &Connection| writer.execute_batch(GIVE_BACK).map(|()| 0);
-            self.change(&live, Box::new(write))?;
-            let left: i64 =
-                live.with_reader(|reader| reader.query_row("PRAGMA freelist_count", [], |row| row.get(0)))?;
-            if left >= free {
-                // A file of the first format keeps its pages, and uses them again.
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Gives back free pages, some at a time, so that it can be stopped.
 fn shrink(writer: &Connection, stop: &AtomicBool) -> rusqlite::Result<()> {
     let free = || writer.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
     let mut left = free()?;
     while left > 0 && !stop.load(Ordering::Relaxed) {
-        writer.execute_batch(GIVE_BACK)?;
+        writer.execute_batch("PRAGMA incremental_vacuum(1000);")?;
         let now = free()?;
         if now == left {
             // A file of the first format keeps its pages, and uses them again.
