@@ -97,14 +97,15 @@ pub(super) const READABLE: usize = 2;
 /// of their own: an automatic one would stall the commit that it falls upon by 50 to 150 ms.
 const WRITING: &str = "
     PRAGMA busy_timeout=5000;
-    PRAGMA page_size=16384;
-    PRAGMA auto_vacuum=INCREMENTAL;
     PRAGMA journal_mode=WAL;
     PRAGMA synchronous=FULL;
     PRAGMA wal_autocheckpoint=0;
     PRAGMA journal_size_limit=67108864;
     PRAGMA trusted_schema=OFF;
     PRAGMA cell_size_check=ON;";
+
+/// Of a file that is made. In one that has tables `auto_vacuum` would be a write, under the hands of whoever writes to it.
+const MAKING: &str = "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL;";
 
 const READING: &str = "
     PRAGMA query_only=ON;
@@ -129,9 +130,8 @@ pub(super) fn create(
     touch(path);
     let connection = Connection::open(path)?;
     // Without a log beside it the file can be given its name in one step.
-    connection.execute_batch(
-        "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA;",
-    )?;
+    connection.execute_batch(MAKING)?;
+    connection.execute_batch("PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA;")?;
     let transaction = connection.unchecked_transaction()?;
     advance(&transaction, 0)?;
     fill(&transaction)?;
@@ -153,9 +153,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
             Format::Version(version) => version,
         })
     };
-    let is_older = version()? < VERSION;
+    let found = version()?;
+    if found == 0 {
+        connection.execute_batch(MAKING).map_err(failed)?;
+    }
     connection.execute_batch(WRITING).map_err(failed)?;
-    if is_older {
+    if found < VERSION {
         // Another thread may be doing the same: who comes second waits here, and finds nothing left to do.
         let transaction =
             Transaction::new_unchecked(&connection, TransactionBehavior::Immediate).map_err(failed)?;

@@ -11,7 +11,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
 use log_record::Timestamp;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::block::ROWS_MOST;
@@ -206,7 +206,7 @@ impl Writer {
         let mut pending = Vec::with_capacity(group.len());
         let mut appends = group.into_iter();
         let written = (|| {
-            let transaction = self.connection.unchecked_transaction()?;
+            let transaction = begin(&self.connection)?;
             let mut new = HashSet::new();
             for append in appends.by_ref() {
                 // Whatever happens to this append, its caller is answered: it is in `pending` before anything can fail.
@@ -375,9 +375,15 @@ pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
+/// With the right to write from its start: one that begins by reading is refused at its first write when anybody wrote
+/// in between, and waits for nobody.
+fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+}
+
 /// All or nothing.
 pub(super) fn in_transaction(connection: &Connection, write: Write) -> rusqlite::Result<i64> {
-    let transaction = connection.unchecked_transaction()?;
+    let transaction = begin(connection)?;
     let answer = write(&transaction)?;
     transaction.commit()?;
     Ok(answer)

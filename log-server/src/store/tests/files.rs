@@ -390,6 +390,18 @@ async fn a_file_of_the_second_format_knows_its_batches_and_no_record_numbers_yet
     store.close();
 }
 
+#[test]
+fn opening_a_file_for_writing_writes_nothing_to_it() {
+    let data = TempDir::new().unwrap();
+    let path = data.path().join("one.db");
+    std::fs::write(&path, "").unwrap();
+    let first = schema::open_writer(&path).unwrap();
+    let version = || first.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
+    let before = version().unwrap();
+    schema::open_writer(&path).unwrap();
+    assert_eq!(version().unwrap(), before, "another connection has written");
+}
+
 #[tokio::test]
 async fn an_older_partition_of_an_older_format_is_brought_up_to_date_when_it_is_needed() {
     let data = TempDir::new().unwrap();
