@@ -1,6 +1,7 @@
 //! The right to serve alone: who has it, who stands by, and when it changes hands.
 
 use rpc::Lease;
+use tokio::sync::oneshot;
 
 use crate::calls::QUEUE;
 use crate::redis_server::{PATIENCE, Redis, until};
@@ -72,7 +73,14 @@ async fn a_redis_that_forgot_everything_does_not_make_it_change_hands() {
     let (one, two) = (lease(&redis, "one"), lease(&redis, "two"));
     in_time(one.acquire(|_| {})).await.unwrap();
     let renewing = tokio::spawn(async move { one.lost().await });
-    let waiting = tokio::spawn(async move { two.acquire(|_| {}).await });
+    let (see, seen) = oneshot::channel();
+    let mut see = Some(see);
+    let waiting = tokio::spawn(async move {
+        two.acquire(move |_| see.take().into_iter().for_each(|see| see.send(()).unwrap()))
+            .await
+    });
+    // Who never saw another holder takes what is free at once.
+    in_time(seen).await.unwrap();
     for _ in 0..3 {
         redis.command::<()>(&format!("DEL {KEY}")).await;
         until(async || holder(&redis).await.is_some()).await;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write as _;
 
+use serde::de::IgnoredAny;
 use tracing_core::callsite::Identifier;
 
 use super::{has, tag};
@@ -22,6 +23,8 @@ pub(crate) struct Unpacker {
     names: HashMap<Identifier, Vec<&'static str>>,
     message: Vec<u8>,
     fields: Fields,
+    /// The spans that were seen last to be JSON: an event mostly has those of the one before.
+    spans: Vec<u8>,
 }
 
 impl Unpacker {
@@ -91,9 +94,18 @@ impl Unpacker {
             )
             .expect("a Vec takes every byte");
             if !chain.is_empty() {
-                out.extend_from_slice(b",\"spans\":[");
+                const NAME: &[u8] = b",\"spans\":";
+                let start = out.len();
+                out.extend_from_slice(NAME);
+                out.push(b'[');
                 out.extend_from_slice(chain);
                 out.push(b']');
+                if self.spans != chain {
+                    match serde_json::from_slice::<IgnoredAny>(&out[start + NAME.len()..]) {
+                        Ok(_) => chain.clone_into(&mut self.spans),
+                        Err(_) => out.truncate(start),
+                    }
+                }
             }
         }
         if let Some(thread) = thread {
