@@ -18,6 +18,8 @@ mod file;
 mod watch;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod equivalence;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

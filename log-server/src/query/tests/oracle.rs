@@ -35,7 +35,7 @@ fn looking_agrees_with_the_oracle() {
     );
 }
 
-fn finds(filter: &Filter, record: &LogRecord, source: &Source) -> bool {
+pub(crate) fn finds(filter: &Filter, record: &LogRecord, source: &Source) -> bool {
     match filter {
         Filter::All => true,
         Filter::And(parts) => parts.iter().all(|part| finds(part, record, source)),

@@ -104,10 +104,13 @@ impl Cell {
     pub(super) fn rank(&self) -> Rank {
         match self {
             Cell::Nothing => Rank::Nothing,
-            Cell::Text(text) => Number::parse(text).map_or_else(|| Rank::Text(text.clone()), Rank::Number),
-            Cell::Number(number) => Rank::Number(*number),
-            Cell::Time(time) => Rank::Number(Number::Int(time.as_nanos().into())),
-            Cell::Level(level) => Rank::Number(Number::Int(*level as i128)),
+            Cell::Text(text) => match Number::parse(text) {
+                Some(number) => Rank::Number(number, text.clone()),
+                None => Rank::Text(text.clone()),
+            },
+            Cell::Number(number) => Rank::Number(*number, String::new()),
+            Cell::Time(time) => Rank::Number(Number::Int(time.as_nanos().into()), String::new()),
+            Cell::Level(level) => Rank::Number(Number::Int(*level as i128), String::new()),
         }
     }
 
@@ -124,10 +127,12 @@ impl Cell {
     }
 }
 
-/// Numbers by size, before texts by their letters, before nothing.
+/// Numbers by size, before texts by their letters, before nothing. What is written differently never ranks the same, or
+/// rows of `42` and `42.0` would come as they happen to be found.
 #[derive(Debug, Clone)]
 pub(super) enum Rank {
-    Number(Number),
+    /// With how it was written, where that is known.
+    Number(Number, String),
     Text(String),
     Nothing,
 }
@@ -139,10 +144,12 @@ impl Rank {
             (Rank::Nothing, Rank::Nothing) => return Ordering::Equal,
             (Rank::Nothing, _) => return Ordering::Greater,
             (_, Rank::Nothing) => return Ordering::Less,
-            (Rank::Number(one), Rank::Number(other)) => one.order(*other),
+            (Rank::Number(one, as_one), Rank::Number(other, as_other)) => {
+                one.order(*other).then_with(|| as_one.cmp(as_other))
+            }
             (Rank::Text(one), Rank::Text(other)) => one.cmp(other),
-            (Rank::Number(_), Rank::Text(_)) => Ordering::Less,
-            (Rank::Text(_), Rank::Number(_)) => Ordering::Greater,
+            (Rank::Number(..), Rank::Text(_)) => Ordering::Less,
+            (Rank::Text(_), Rank::Number(..)) => Ordering::Greater,
         };
         if descending { order.reverse() } else { order }
     }

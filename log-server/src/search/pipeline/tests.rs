@@ -109,7 +109,7 @@ fn expected(aggregate: &Aggregate, count: u64, values: &[f64], distinct: &HashSe
 /// What a cell says as a number; moments and levels as what they are sorted by.
 fn number(cell: &super::Cell) -> Option<f64> {
     match cell.rank() {
-        super::cell::Rank::Number(number) => Some(number.float()),
+        super::cell::Rank::Number(number, _) => Some(number.float()),
         super::cell::Rank::Text(text) => panic!("{text:?} is no number"),
         super::cell::Rank::Nothing => None,
     }
