@@ -94,18 +94,7 @@ impl Unpacker {
             )
             .expect("a Vec takes every byte");
             if !chain.is_empty() {
-                const NAME: &[u8] = b",\"spans\":";
-                let start = out.len();
-                out.extend_from_slice(NAME);
-                out.push(b'[');
-                out.extend_from_slice(chain);
-                out.push(b']');
-                if self.spans != chain {
-                    match serde_json::from_slice::<IgnoredAny>(&out[start + NAME.len()..]) {
-                        Ok(_) => chain.clone_into(&mut self.spans),
-                        Err(_) => out.truncate(start),
-                    }
-                }
+                write_spans(out, chain, &mut self.spans);
             }
         }
         if let Some(thread) = thread {
@@ -117,6 +106,22 @@ impl Unpacker {
             (true, false) => out.extend_from_slice(b",\"flags\":[\"truncated\"]"),
             (false, true) => out.extend_from_slice(b",\"flags\":[\"duplicate_field\"]"),
             (true, true) => out.extend_from_slice(b",\"flags\":[\"truncated\",\"duplicate_field\"]"),
+        }
+    }
+}
+
+/// Appends the spans if they are the inside of a JSON array; those that were seen to be one are not looked at again.
+fn write_spans(out: &mut Vec<u8>, chain: &[u8], seen: &mut Vec<u8>) {
+    const NAME: &[u8] = b",\"spans\":";
+    let start = out.len();
+    out.extend_from_slice(NAME);
+    out.push(b'[');
+    out.extend_from_slice(chain);
+    out.push(b']');
+    if *seen != chain {
+        match serde_json::from_slice::<IgnoredAny>(&out[start + NAME.len()..]) {
+            Ok(_) => chain.clone_into(seen),
+            Err(_) => out.truncate(start),
         }
     }
 }
