@@ -81,11 +81,10 @@ async fn a_redis_that_forgot_everything_does_not_make_it_change_hands() {
     });
     // Who never saw another holder takes what is free at once.
     in_time(seen).await.unwrap();
-    for _ in 0..3 {
-        redis.command::<()>(&format!("DEL {KEY}")).await;
-        until(async || holder(&redis).await.is_some()).await;
-        assert_eq!(holder(&redis).await.unwrap(), "one server one");
-    }
+    // Once: deleted again before the second has looked, it would have been free for as long as that one could see.
+    redis.command::<()>(&format!("DEL {KEY}")).await;
+    until(async || holder(&redis).await.is_some()).await;
+    assert_eq!(holder(&redis).await.unwrap(), "one server one");
     waiting.abort();
     // Somebody else takes it all the same.
     redis.command::<()>(&format!("SET {KEY} three:somebody")).await;
