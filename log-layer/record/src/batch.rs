@@ -210,7 +210,12 @@ impl Serialize for Numbered<'_> {
         let record = self.record;
         let mut map = serializer.serialize_map(None)?;
         entry(&mut map, "seq", record.seq)?;
-        map.serialize_entry("ts", &record.time)?;
+        // A reader tells a number's unit by its size, and takes small ones for seconds.
+        if record.time.as_nanos().unsigned_abs() < 100_000_000_000_000_000 {
+            map.serialize_entry("ts", &record.time.to_string())?;
+        } else {
+            map.serialize_entry("ts", &record.time)?;
+        }
         map.serialize_entry("callsite", &self.callsite)?;
         map.serialize_entry("message", &record.message)?;
         entry(
