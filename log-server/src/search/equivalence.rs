@@ -1,6 +1,6 @@
 //! The same records in three places: waiting to be sealed, in blocks of several files and partly waiting, and in a list
 //! that is looked at one by one by an oracle that knows nothing of either. Random queries find the same in all, page by
-//! page and bucket by bucket; pipelines, fields and values are the same wherever the records lie.
+//! page and bucket by bucket; pipelines, fields, values and issues are the same wherever the records lie.
 //!
 //! Equal times, late arrivals, other scripts, huge numbers and odd names come with the random records.
 
@@ -143,6 +143,7 @@ async fn ask(searcher: &Searcher, kind: &str, params: &Value) -> Value {
         "histogram" => answer!(histogram),
         "fields" => answer!(fields),
         "values" => answer!(values),
+        "issues" => answer!(issues),
         other => panic!("{other}"),
     };
     assert_eq!(answer["partial"], Value::Null, "{kind} {params}");
@@ -240,7 +241,9 @@ async fn check(seed: u8) -> [usize; 2] {
         set.check_pages(&params, &expected).await;
         params["buckets"] = pick.u64(1..30).into();
         set.check_histogram(&params, &expected).await;
-        set.same("fields", &params).await;
+        for kind in ["fields", "issues"] {
+            set.same(kind, &params).await;
+        }
         if !field.is_empty() {
             params["field"] = field.into();
             set.same("values", &params).await;

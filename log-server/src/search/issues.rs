@@ -195,6 +195,7 @@ fn shown(
         limit: 1,
         budget: novelty.budget(),
     })?;
+    let sample = newest.records.first();
     let (callsite, fingerprint) = match key {
         Key::Place { file, line, .. } => (Some(place(file, *line)), None),
         Key::Wording { fingerprint, .. } => (None, Some(fingerprint.text())),
@@ -226,7 +227,8 @@ fn shown(
     });
     Ok(Issue {
         id: key.id(),
-        title: group.title.clone(),
+        // The sample's, for of several newest records any may have been looked at first.
+        title: sample.map_or_else(|| group.title.clone(), |sample| title(&sample.record.message)),
         level: group.level.as_str(),
         callsite,
         fingerprint,
@@ -237,7 +239,7 @@ fn shown(
         services: services.collect(),
         new_since,
         sparkline: group.moments.line(span),
-        sample: newest.records.first().map(|record| record.id.to_string()),
+        sample: sample.map(|sample| sample.id.to_string()),
         query: found.to_string(),
     })
 }
@@ -330,6 +332,10 @@ fn is(field: Field, pattern: Pattern) -> Filter {
     }
 }
 
+fn title(message: &str) -> String {
+    first_line(message).chars().take(TITLE).collect()
+}
+
 fn place(file: &str, line: Option<u32>) -> String {
     line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
 }
@@ -349,7 +355,7 @@ impl Group {
 
     fn add(&mut self, record: &LogRecord, source: &Source) {
         if self.seen.count == 0 || record.time > self.seen.last {
-            self.title = first_line(&record.message).chars().take(TITLE).collect();
+            self.title = title(&record.message);
         }
         self.level = self.level.max(record.level());
         self.seen.add(record.time);
