@@ -61,8 +61,7 @@ fn batches() -> Vec<String> {
 fn append(store: &Store, runtime: &tokio::runtime::Runtime, batches: &[String]) {
     for text in batches {
         let arrived = Timestamp::now();
-        let batch = Batch::parse(text, arrived).expect("it was made here");
-        let incoming = Incoming::new(batch, text.as_str().into(), arrived);
+        let incoming = Incoming::read(text, arrived).expect("it was made here");
         runtime.block_on(store.append(incoming)).expect("there is room");
     }
 }

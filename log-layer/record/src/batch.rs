@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::callsite::CallSite;
 use crate::level::Level;
-use crate::record::LogRecord;
+use crate::record::BorrowedRecord;
 use crate::source::Source;
 use crate::timestamp::Timestamp;
 use crate::value::AsObject;
@@ -18,9 +18,12 @@ use crate::{limits, reader};
 /// The version of the format this crate reads and writes.
 pub const VERSION: u64 = 1;
 
-/// Records of one process, in the order it accepted them.
+/// A batch that stands by itself.
+pub type Batch = BorrowedBatch<'static>;
+
+/// Records of one process, in the order it accepted them. Their texts may stand in the JSON that they were read from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
+pub struct BorrowedBatch<'a> {
     /// Who sent it.
     pub source: Arc<Source>,
     /// Number within the sender's run, from 1. With [`Source::boot`] it identifies the batch.
@@ -30,7 +33,7 @@ pub struct Batch {
     /// What the sender refused to take since its last batch.
     pub dropped: Vec<Dropped>,
     /// The records that could be read.
-    pub records: Vec<LogRecord>,
+    pub records: Vec<BorrowedRecord<'a>>,
     /// The records that could not.
     pub rejected: Vec<Rejected>,
 }
@@ -86,21 +89,41 @@ pub enum BatchError {
 }
 
 impl Batch {
+    /// Reads a batch that outlives its text; else as [`BorrowedBatch::read`].
+    ///
+    /// # Errors
+    /// As that says.
+    pub fn parse(json: &str, arrived: Timestamp) -> Result<Batch, BatchError> {
+        let batch = reader::read(json, arrived)?;
+        let records = batch.records.into_iter().map(BorrowedRecord::into_owned);
+        Ok(Batch {
+            records: records.collect(),
+            source: batch.source,
+            no: batch.no,
+            sent: batch.sent,
+            dropped: batch.dropped,
+            rejected: batch.rejected,
+        })
+    }
+}
+
+impl<'a> BorrowedBatch<'a> {
     /// Reads a batch. `arrived` is the time of records that bring none.
     ///
     /// # Errors
-    /// [`BatchError`] when nothing of the batch can be used; a single bad record is listed in [`Batch::rejected`].
-    pub fn parse(json: &str, arrived: Timestamp) -> Result<Batch, BatchError> {
+    /// [`BatchError`] when nothing of the batch can be used; a single bad record is listed in
+    /// [`BorrowedBatch::rejected`].
+    pub fn read(json: &'a str, arrived: Timestamp) -> Result<BorrowedBatch<'a>, BatchError> {
         reader::read(json, arrived)
     }
 
-    /// Writes the batch in the full form. [`Batch::rejected`] is not part of it.
+    /// Writes the batch in the full form. [`BorrowedBatch::rejected`] is not part of it.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a batch serialises without I/O or failing keys")
     }
 }
 
-impl Serialize for Batch {
+impl Serialize for BorrowedBatch<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut numbers: HashMap<&CallSite, usize> = HashMap::new();
         let mut callsites: Vec<&CallSite> = Vec::new();
@@ -183,7 +206,7 @@ impl Serialize for Shown<'_, Dropped> {
 }
 
 struct Records<'a> {
-    records: &'a [LogRecord],
+    records: &'a [BorrowedRecord<'a>],
     numbers: &'a HashMap<&'a CallSite, usize>,
 }
 
@@ -201,7 +224,7 @@ impl Serialize for Records<'_> {
 }
 
 struct Numbered<'a> {
-    record: &'a LogRecord,
+    record: &'a BorrowedRecord<'a>,
     callsite: usize,
 }
 

@@ -23,11 +23,11 @@ pub mod batch;
 mod json;
 mod reader;
 
-pub use batch::{Batch, BatchError, Dropped, Rejected};
+pub use batch::{Batch, BatchError, BorrowedBatch, Dropped, Rejected};
 pub use callsite::{CallSite, Kind};
 pub use flags::{Flag, Flags};
 pub use level::Level;
-pub use record::{LogRecord, Span};
+pub use record::{BorrowedRecord, BorrowedSpan, LogRecord, Span};
 pub use source::Source;
 pub use timestamp::Timestamp;
-pub use value::{Fields, Value};
+pub use value::{BorrowedFields, BorrowedValue, Fields, Value};

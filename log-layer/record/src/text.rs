@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Cuts `text` to at most `limit` bytes at a character boundary; says whether it did.
-pub(crate) fn cut(text: &mut String, limit: usize) -> bool {
+pub(crate) fn cut_string(text: &mut String, limit: usize) -> bool {
     if text.len() <= limit {
         return false;
     }
@@ -13,15 +13,15 @@ pub(crate) fn cut(text: &mut String, limit: usize) -> bool {
     true
 }
 
-/// Cuts text before it is copied; says whether it did.
+/// Cuts `text` to at most `limit` bytes at a character boundary; says whether it did.
 #[inline]
-pub(crate) fn cut_uncopied(text: &mut Cow<'_, str>, limit: usize) -> bool {
+pub(crate) fn cut(text: &mut Cow<'_, str>, limit: usize) -> bool {
     if text.len() <= limit {
         return false;
     }
     match text {
         Cow::Borrowed(text) => *text = &text[..text.floor_char_boundary(limit)],
-        Cow::Owned(text) => return cut(text, limit),
+        Cow::Owned(text) => return cut_string(text, limit),
     }
     true
 }
@@ -33,9 +33,9 @@ mod tests {
     #[test]
     fn cutting_keeps_characters_whole() {
         for mut text in [Cow::Borrowed("登录失败"), Cow::Owned("登录失败".to_owned())] {
-            assert!(cut_uncopied(&mut text, 7));
+            assert!(cut(&mut text, 7));
             assert_eq!(text, "登录");
-            assert!(!cut_uncopied(&mut text, 7));
+            assert!(!cut(&mut text, 7));
         }
     }
 }

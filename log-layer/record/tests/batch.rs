@@ -29,7 +29,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::Int),
         (i64::MAX as u64 + 1..).prop_map(Value::UInt),
         prop::num::f64::NORMAL.prop_map(Value::Float),
-        any::<String>().prop_map(Value::Text),
+        any::<String>().prop_map(|text| Value::Text(text.into())),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
@@ -40,8 +40,11 @@ fn any_value() -> impl Strategy<Value = Value> {
 }
 
 fn named(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Fields> {
-    prop::collection::btree_map("\\PC{0,20}|[a-z_.]{1,12}", value, 0..5)
-        .prop_map(|map| map.into_iter().collect())
+    prop::collection::btree_map("\\PC{0,20}|[a-z_.]{1,12}", value, 0..5).prop_map(|map| {
+        map.into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect()
+    })
 }
 
 prop_compose! {
@@ -64,13 +67,24 @@ prop_compose! {
         callsite in prop::sample::select(callsites),
         message in any::<String>(),
         fields in named(any_value()),
-        spans in vec(("\\PC{0,10}", named(any_value())).prop_map(|(name, fields)| Span { name, fields }), 0..3),
+        spans in vec(("\\PC{0,10}", named(any_value())).prop_map(|(name, fields)| Span { name: name.into(), fields }), 0..3),
         trace_id in option::of("[0-9a-f]{32}"),
         span_id in option::of("[0-9a-f]{16}"),
         thread in option::of("\\PC{0,10}"),
     ) -> LogRecord {
         let time = Timestamp::from_nanos(ARRIVED.as_nanos() + offset);
-        LogRecord { seq, time, callsite, message, fields, spans, trace_id, span_id, thread, flags: Flags::default() }
+        LogRecord {
+            seq,
+            time,
+            callsite,
+            message: message.into(),
+            fields,
+            spans,
+            trace_id: trace_id.map(Into::into),
+            span_id: span_id.map(Into::into),
+            thread: thread.map(Into::into),
+            flags: Flags::default(),
+        }
     }
 }
 
@@ -127,7 +141,7 @@ fn the_form_in_the_wire_document_is_read() {
         (&*record.callsite.target, record.level(), record.seq),
         ("iptv::catalog", Level::Info, Some(9001))
     );
-    assert_eq!(record.fields[1], ("latency_ms".to_owned(), Value::Float(3.5)));
+    assert_eq!(record.fields[1], ("latency_ms".into(), Value::Float(3.5)));
     assert_eq!(record.spans[0].name, "request");
 }
 
@@ -201,7 +215,7 @@ fn what_is_repaired_is_flagged_and_what_was_sent_can_be_found() {
     let record = check_flags(r#"{"ts":"tomorrow","message":"m"}"#, &["time_repaired"]);
     assert_eq!(
         (record.time, &record.fields[0]),
-        (ARRIVED, &("ts".to_owned(), Value::Text("tomorrow".into())))
+        (ARRIVED, &("ts".into(), Value::Text("tomorrow".into())))
     );
     let record = check_flags(r#"{"level":"loud"}"#, &["level_unknown"]);
     assert_eq!(

@@ -224,11 +224,7 @@ mod tests {
     #[test]
     fn stack_traces_belong_to_the_line_before_them() {
         let found = batches(b"ERROR boom\n  at a\n\tat b\r\n\n\nINFO next");
-        let messages: Vec<_> = found[0]
-            .records
-            .iter()
-            .map(|record| record.message.as_str())
-            .collect();
+        let messages: Vec<_> = found[0].records.iter().map(|record| &*record.message).collect();
         assert_eq!(messages, ["ERROR boom\n  at a\n\tat b", "INFO next"]);
     }
 
@@ -276,7 +272,7 @@ mod tests {
             .collect();
         assert_eq!(messages.len(), 3);
         assert_eq!(
-            (messages[0].len(), messages[2].as_str()),
+            (messages[0].len(), &**messages[2]),
             (limits::RECORD_BYTES, "last")
         );
         assert!(batches(b"").is_empty() && batches(b"\n \n").is_empty());

@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use log_record::{Batch, Timestamp};
+use log_record::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -156,11 +156,10 @@ async fn append(sink: Sink, sealed: Sealed) -> anyhow::Result<(usize, usize, usi
     match sink {
         Sink::Store(store) => {
             let arrived = Timestamp::now();
-            let batch = Batch::parse(&sealed.text, arrived)?;
-            let text = sealed.text.into_boxed_str();
-            let rejected = batch.rejected.len();
+            let incoming = Incoming::read(&sealed.text, arrived)?;
+            let rejected = incoming.rejected.len();
             let stored = sealed.records - rejected;
-            match store.append(Incoming::new(batch, text, arrived)).await {
+            match store.append(incoming).await {
                 Ok(Appended::Stored) => Ok((stored, 0, rejected)),
                 Ok(Appended::Duplicate) => Ok((0, stored, rejected)),
                 Err(error) => Err(changed(error)),

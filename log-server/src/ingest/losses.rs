@@ -158,8 +158,8 @@ pub(super) struct Note {
 impl Note {
     pub(super) fn of(incoming: &Incoming) -> Note {
         Note {
-            source: incoming.batch.source.clone(),
-            declared: declared(&incoming.batch),
+            source: incoming.source.clone(),
+            declared: declared(incoming),
             numbers: incoming.numbers.clone(),
         }
     }
@@ -195,12 +195,10 @@ fn sender(store: &Store, boot: &str) -> Result<Option<Arc<Source>>, StoreError> 
 
 /// `numbers`: those of the sender's run that it tells of.
 async fn append(store: &Store, batch: Batch, numbers: Option<RangeInclusive<u64>>) -> Result<(), StoreError> {
-    let (text, arrived) = (batch.to_json().into_boxed_str(), Timestamp::now());
-    // As it will be read back: a sender's odd times are mended alike.
-    let batch = Batch::parse(&text, arrived).expect("a batch that was written can be read");
+    let incoming = Incoming::read(&batch.to_json(), Timestamp::now());
     let incoming = Incoming {
         numbers,
-        ..Incoming::new(batch, text, arrived)
+        ..incoming.expect("a batch that was written can be read")
     };
     match store.append(incoming).await {
         // Another batch of that number declared something else; the first one counts.
@@ -224,9 +222,7 @@ mod tests {
             r#"{{"source":{{"service":"s","boot":"b"}},"no":{first},"records":[{{"seq":{first}}},{{"seq":{last}}}],
             "dropped":[{{"level":"info","reason":"full","count":3,"from":5,"to":9}}]}}"#
         );
-        let arrived = Timestamp::from_nanos(1);
-        let batch = Batch::parse(&json, arrived).unwrap();
-        let incoming = Incoming::new(batch, json.into(), arrived);
+        let incoming = Incoming::read(&json, Timestamp::from_nanos(1)).unwrap();
         let note = Note::of(&incoming);
         losses.store.append(incoming).await.unwrap();
         losses.take_note(&note).await.unwrap();
@@ -244,7 +240,8 @@ mod tests {
             budget: &Budget::until(Instant::now() + PATIENCE),
         });
         let records = page.unwrap().records;
-        let mut messages: Vec<_> = records.into_iter().map(|found| found.record.message).collect();
+        let messages = records.into_iter().map(|found| found.record.message.into_owned());
+        let mut messages: Vec<_> = messages.collect();
         messages.sort();
         messages
     }

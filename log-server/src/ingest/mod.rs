@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use log_record::{Batch, BatchError, Rejected, Timestamp, limits};
+use log_record::{BatchError, Rejected, Timestamp, limits};
 use rpc::{Fault, RawParams, Server};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -76,24 +76,12 @@ pub(crate) fn server(
 
 async fn append(store: Store, losses: Losses, params: RawParams) -> Result<Stored, Fault> {
     let arrived = Timestamp::now();
-    let cut_out = only_argument(&params).map(|text| Batch::parse(text, arrived));
-    let (batch, text) = match cut_out {
-        None | Some(Err(BatchError::Malformed(_))) => {
-            let text = batch(params)?;
-            (Batch::parse(&text, arrived).map_err(refused)?, text)
-        }
-        Some(read) => {
-            let batch = read.map_err(refused)?;
-            // In its place, for a batch is long.
-            let mut text = String::from(params.args);
-            text.truncate(text.trim_end_matches(']').trim_end().len());
-            let start = text.len() - text[1..].trim_start().len();
-            text.drain(..start);
-            (batch, text.into_boxed_str())
-        }
+    let read = match only_argument(&params).map(|text| Incoming::read(text, arrived)) {
+        None | Some(Err(BatchError::Malformed(_))) => Incoming::read(&batch(params)?, arrived),
+        Some(read) => read,
     };
-    let (records, rejected) = (batch.records.len(), batch.rejected.clone());
-    let incoming = Incoming::new(batch, text, arrived);
+    let incoming = read.map_err(refused)?;
+    let (records, rejected) = (incoming.records, incoming.rejected.clone());
     let note = Note::of(&incoming);
     let appended = store.append(incoming).await.map_err(not_stored)?;
     losses.take_note(&note).await.map_err(not_stored)?;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use log_record::{Batch, CallSite, Flag, Flags, Kind, Level, LogRecord, Source, Timestamp, Value};
 
+use crate::store::Incoming;
+
 use super::gaps::Gap;
 
 /// What the server's own runs begin with; there is one per kind of loss and sender's run: `log-server:dropped:<boot>`.
@@ -16,19 +18,16 @@ pub(super) const GAP_CLOSED: &str = "gap_closed";
 const DECLARED: usize = 100;
 
 /// What the batch says was refused, as a batch of records.
-pub(super) fn declared(batch: &Batch) -> Option<Batch> {
+pub(super) fn declared(batch: &Incoming) -> Option<Batch> {
     if batch.dropped.is_empty() {
         return None;
     }
     let record = |dropped: &log_record::Dropped| {
         let fields = vec![
-            ("count".to_owned(), Value::UInt(dropped.count)),
-            ("reason".to_owned(), Value::Text(dropped.reason.clone())),
-            (
-                "lost_level".to_owned(),
-                Value::Text(dropped.level.as_str().to_owned()),
-            ),
-            ("from".to_owned(), Value::Text(dropped.from.to_string())),
+            ("count".into(), Value::UInt(dropped.count)),
+            ("reason".into(), Value::Text(dropped.reason.clone().into())),
+            ("lost_level".into(), Value::Text(dropped.level.as_str().into())),
+            ("from".into(), Value::Text(dropped.from.to_string().into())),
         ];
         lost(
             dropped.count,
@@ -53,10 +52,10 @@ pub(super) fn told(gap: &Gap) -> Batch {
         (GAP, Level::Warn)
     };
     let fields = vec![
-        ("count".to_owned(), Value::UInt(count)),
-        ("reason".to_owned(), Value::Text(reason.to_owned())),
-        ("first_seq".to_owned(), Value::UInt(first)),
-        ("last_seq".to_owned(), Value::UInt(last)),
+        ("count".into(), Value::UInt(count)),
+        ("reason".into(), Value::Text(reason.to_owned().into())),
+        ("first_seq".into(), Value::UInt(first)),
+        ("last_seq".into(), Value::UInt(last)),
     ];
     let record = lost(count, reason, Timestamp::now(), level, fields, &gap.source);
     own_batch(reason, &gap.source, Some(first.saturating_add(1)), vec![record])
@@ -73,7 +72,7 @@ fn lost(
     let mut flags = Flags::default();
     flags.set(Flag::Lost);
     if let Some(boot) = &source.boot {
-        fields.push(("boot".to_owned(), Value::Text(boot.to_string())));
+        fields.push(("boot".into(), Value::Text(boot.to_string().into())));
     }
     let records = if count == 1 { "record" } else { "records" };
     let message = match reason {
@@ -91,7 +90,7 @@ fn lost(
             level,
             kind: Kind::Event,
         }),
-        message,
+        message: message.into(),
         fields,
         spans: Vec::new(),
         trace_id: None,
@@ -131,7 +130,7 @@ mod tests {
         let json = r#"{"source":{"service":"s","boot":"b","host":"h"},"no":7,"records":[],
             "dropped":[{"level":"debug","reason":"full","count":132,"from":1790000000000000005,"to":1790000000000000009},
                        {"level":"error","reason":"rate_limited","count":1,"from":1790000000000000006,"to":1790000000000000006}]}"#;
-        let batch = Batch::parse(json, Timestamp::from_nanos(1)).unwrap();
+        let batch = Incoming::read(json, Timestamp::from_nanos(1)).unwrap();
         let declared = declared(&batch).unwrap();
         let again = Batch::parse(&declared.to_json(), Timestamp::from_nanos(2)).unwrap();
         assert_eq!(
@@ -147,7 +146,7 @@ mod tests {
             .iter()
             .map(|record| {
                 (
-                    record.message.as_str(),
+                    &*record.message,
                     record.time.as_nanos(),
                     record.flags.has(Flag::Lost),
                 )
@@ -160,12 +159,12 @@ mod tests {
                 ("1 record lost: rate_limited", 1_790_000_000_000_000_006, true)
             ]
         );
-        assert_eq!(again.records[0].fields[0], ("count".to_owned(), Value::Int(132)));
+        assert_eq!(again.records[0].fields[0], ("count".into(), Value::Int(132)));
     }
 
     #[test]
     fn nothing_declared_is_nothing_stored() {
-        let batch = Batch::parse(
+        let batch = Incoming::read(
             r#"{"source":{"service":"s"},"records":[]}"#,
             Timestamp::from_nanos(1),
         )

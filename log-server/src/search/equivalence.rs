@@ -78,8 +78,7 @@ fn query() -> impl Strategy<Value = Query> {
 async fn append(store: &Store, texts: &[String]) {
     for text in texts {
         let arrived = Timestamp::from_nanos(START);
-        let batch = Batch::parse(text, arrived).unwrap();
-        let incoming = Incoming::new(batch, text.as_str().into(), arrived);
+        let incoming = Incoming::read(text, arrived).unwrap();
         store.append(incoming).await.unwrap();
     }
 }

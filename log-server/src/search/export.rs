@@ -198,11 +198,11 @@ fn csv_row(stored: &StoredRecord, out: &mut String) {
         source.host.as_deref().unwrap_or_default().to_owned(),
         source.version.as_deref().unwrap_or_default().to_owned(),
         record.callsite.target.to_string(),
-        record.message.clone(),
+        record.message.to_string(),
         json(record.fields.is_empty(), &AsObject(&record.fields)),
         json(record.spans.is_empty(), &record.spans),
-        record.trace_id.clone().unwrap_or_default(),
-        record.span_id.clone().unwrap_or_default(),
+        record.trace_id.as_deref().unwrap_or_default().to_owned(),
+        record.span_id.as_deref().unwrap_or_default().to_owned(),
         id.to_string(),
     ];
     csv_line(cells.map(|cell| (cell, true)).into_iter(), out);

@@ -1,6 +1,6 @@
 //! Issues and statistics by example, through a store.
 
-use log_record::{Batch, Timestamp};
+use log_record::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -9,11 +9,8 @@ use crate::store::{Incoming, Store};
 
 async fn append(store: &Store, batch: Value) {
     let (text, arrived) = (batch.to_string(), Timestamp::now());
-    let batch = Batch::parse(&text, arrived).unwrap();
-    store
-        .append(Incoming::new(batch, text.into(), arrived))
-        .await
-        .unwrap();
+    let incoming = Incoming::read(&text, arrived).unwrap();
+    store.append(incoming).await.unwrap();
 }
 
 fn at(second: i64) -> i64 {

@@ -13,8 +13,8 @@ use super::block::Summary;
 use super::blocks::Block;
 use super::directory::Directory;
 use super::partition::{Loaded, Partition};
-use super::tail::Decoded;
 use super::{StoreError, StoredBatch, schema};
+use super::{incoming, tail};
 
 /// What a check found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -199,16 +199,13 @@ impl OfFile<'_> {
     }
 
     fn tail(&mut self, loaded: &Loaded, last: i64) -> i64 {
-        let decoded = Decoded::default();
         let mut last = last;
         for entry in &loaded.tail {
             last = last.max(entry.id);
-            match decoded.batch_once(entry) {
-                Ok(batch) => {
-                    let times = batch.records.iter().map(|record| record.time);
-                    let span = times.clone().min().zip(times.max());
+            match tail::with_batch(entry, |batch| (batch.records.len(), incoming::times(&batch))) {
+                Ok(found) => {
                     let known = (entry.records > 0).then_some((entry.earliest, entry.latest));
-                    if batch.records.len() != entry.records || span != known {
+                    if found != (entry.records, known) {
                         self.problem(format!("batch {}: it is not what its row says", entry.id));
                     }
                     self.checked.records += entry.records as u64;

@@ -115,11 +115,6 @@ impl Contents {
         self.decoded.batch(entry)
     }
 
-    /// The records of an unsealed batch, for once.
-    pub(super) fn decode_once(&self, entry: &Entry) -> Result<Arc<StoredBatch>, StoreError> {
-        self.decoded.batch_once(entry)
-    }
-
     /// Changes whenever something was appended.
     pub(super) fn newest(&self) -> watch::Receiver<RecordId> {
         self.newest.subscribe()
@@ -187,24 +182,15 @@ impl Contents {
 
     /// Makes batches visible to every search that starts from now on. Only the writer calls it, after `COMMIT`.
     /// Returns how many records wait to be sealed.
-    pub(super) fn extend(&self, batches: Vec<(Entry, Arc<StoredBatch>)>) -> usize {
-        let newest = batches
-            .iter()
-            .rev()
-            .find(|(entry, _)| entry.records > 0)
-            .map(|(entry, _)| entry.last_record());
-        let mut entries = Vec::with_capacity(batches.len());
-        let mut records = 0;
-        for (entry, batch) in batches {
-            records += entry.records;
-            self.decoded.keep(batch);
-            entries.push(Arc::new(entry));
-        }
+    pub(super) fn extend(&self, entries: Vec<Entry>) -> usize {
+        let newest = entries.iter().rev().find(|entry| entry.records > 0);
+        let newest = newest.map(Entry::last_record);
+        let records: usize = entries.iter().map(|entry| entry.records).sum();
         let unsealed = {
             let mut shelves = self.write();
             let live = shelves.last_mut().and_then(|shelf| shelf.loaded.as_mut());
             let live = live.expect("the live partition is always loaded");
-            live.tail.append(&mut entries);
+            live.tail.extend(entries.into_iter().map(Arc::new));
             live.unsealed += records;
             live.unsealed
         };

@@ -1,15 +1,27 @@
 //! A batch that is to be stored.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use log_record::{Batch, Timestamp};
+use log_record::{BatchError, BorrowedBatch, Dropped, Rejected, Source, Timestamp};
 
-/// A batch that has arrived.
+/// A batch that has arrived: its text, which is what is kept, and what must be known of it at once. The records
+/// themselves are read when somebody searches, and when they are sealed.
 #[derive(Debug)]
 pub struct Incoming {
-    /// What it says.
-    pub batch: Batch,
-    /// Its JSON as it came; this is what is kept.
+    /// Who sent it.
+    pub source: Arc<Source>,
+    /// Number within the sender's run; with the run it tells a repeat.
+    pub no: Option<u64>,
+    /// What the sender refused to take since its last batch.
+    pub dropped: Vec<Dropped>,
+    /// The records that could not be read.
+    pub rejected: Vec<Rejected>,
+    /// How many records could be read.
+    pub records: usize,
+    /// The times of the earliest and the latest, if there are records.
+    pub times: Option<(Timestamp, Timestamp)>,
+    /// Its JSON as it came.
     pub text: Box<str>,
     /// When it came: the time of records that bring none.
     pub arrived: Timestamp,
@@ -18,20 +30,35 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// A batch that stands for the numbers of its records.
-    pub fn new(batch: Batch, text: Box<str>, arrived: Timestamp) -> Incoming {
-        Incoming {
+    /// Reads a batch, which stands for the numbers of its records.
+    ///
+    /// # Errors
+    /// When nothing of it can be used.
+    pub fn read(text: &str, arrived: Timestamp) -> Result<Incoming, BatchError> {
+        let batch = BorrowedBatch::read(text, arrived)?;
+        Ok(Incoming {
             numbers: numbers(&batch),
-            batch,
-            text,
+            times: times(&batch),
+            records: batch.records.len(),
+            source: batch.source,
+            no: batch.no,
+            dropped: batch.dropped,
+            rejected: batch.rejected,
+            text: text.into(),
             arrived,
-        }
+        })
     }
+}
+
+/// The times of its earliest and its latest record.
+pub(super) fn times(batch: &BorrowedBatch<'_>) -> Option<(Timestamp, Timestamp)> {
+    let times = batch.records.iter().map(|record| record.time);
+    times.clone().min().zip(times.max())
 }
 
 /// The lowest to the highest number of the batch's records. Records that could not be read at its ends had the numbers
 /// next to these: they have arrived, and the sender is told of them.
-fn numbers(batch: &Batch) -> Option<RangeInclusive<u64>> {
+fn numbers(batch: &BorrowedBatch<'_>) -> Option<RangeInclusive<u64>> {
     let numbers = || batch.records.iter().filter_map(|record| record.seq);
     let (first, last) = numbers().min().zip(numbers().max())?;
     let rejected = || batch.rejected.iter().map(|rejected| rejected.index);
@@ -52,8 +79,8 @@ mod tests {
     #[track_caller]
     fn check(records: &str, expected: Option<RangeInclusive<u64>>) {
         let text = format!(r#"{{"source":{{"service":"s"}},"records":[{records}]}}"#);
-        let batch = Batch::parse(&text, Timestamp::from_nanos(1)).unwrap();
-        assert_eq!(numbers(&batch), expected, "{records}");
+        let incoming = Incoming::read(&text, Timestamp::from_nanos(1)).unwrap();
+        assert_eq!(incoming.numbers, expected, "{records}");
     }
 
     #[test]

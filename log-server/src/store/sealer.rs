@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 use super::StoreError;
-use super::block::{self, BYTES_MOST, ROWS_MOST};
+use super::block::{self, BYTES_MOST, Piece, ROWS_MOST};
 use super::blocks::{self, Block};
 use super::contents::Contents;
 use super::crash;
@@ -28,7 +28,7 @@ use super::partition::{Loaded, Partition};
 use super::retention::{Clock, Deleted};
 use super::schema;
 use super::superseded::Superseded;
-use super::tail::{Entry, StoredBatch};
+use super::tail::{self, Entry, StoredBatch};
 use super::writer::{Change, Request, Roll, Write, in_transaction, is_full};
 
 /// How often it looks for something to do without being told.
@@ -175,13 +175,22 @@ impl Sealer {
         let (entries, rest) = tail.split_at(count);
         let more = !rest.is_empty();
         let mut unreadable = Vec::new();
-        let with_records = entries.iter().filter(|entry| entry.records > 0);
-        let batches = with_records.filter_map(|entry| {
-            let batch = self.contents.decode_once(entry);
-            // Kept as it is, for whoever can make something of it; the partition has told.
-            batch.inspect_err(|_| unreadable.push(entry.id)).ok()
+        let sealed = block::seal_shown(|add| {
+            for entry in entries.iter().filter(|entry| entry.records > 0) {
+                let shown = tail::with_batch(entry, |batch| {
+                    add(Piece {
+                        batch: entry.id,
+                        first: 0,
+                        source: &batch.source,
+                        records: &batch.records,
+                    });
+                });
+                if shown.is_err() {
+                    // Kept as it is, for whoever can make something of it; the partition has told.
+                    unreadable.push(entry.id);
+                }
+            }
         });
-        let sealed = block::seal(batches);
         let through = entries.last().expect("there is one").id;
         let summary = sealed.as_ref().map(|sealed| sealed.summary);
         let id = self.change(

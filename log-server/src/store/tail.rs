@@ -1,15 +1,15 @@
-//! The batches that are not sealed yet: an entry in memory for each, and the newest ones decoded.
+//! The batches that are not sealed yet: an entry in memory for each, and the newest ones decoded that were searched.
 //!
-//! Rule: memory for decoded batches is bounded by [`DECODED_RECORDS`]; an older batch is read from the file and decoded
-//! when it is needed. What is read back is what was stored: its hash is compared.
+//! Rule: a batch is read from the file and decoded when somebody looks at it. Memory for decoded batches is bounded by
+//! [`DECODED_RECORDS`]. What is read back is what was stored: its hash is compared.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use log_record::{Batch, LogRecord, Source, Timestamp};
-use rusqlite::{Connection, OptionalExtension};
+use log_record::{BorrowedBatch, BorrowedRecord, LogRecord, Source, Timestamp};
+use rusqlite::Connection;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::partition::Partition;
@@ -138,14 +138,8 @@ impl Decoded {
         Ok(batch)
     }
 
-    /// The batch's records, which nobody will ask for again.
-    pub(super) fn batch_once(&self, entry: &Entry) -> Result<Arc<StoredBatch>, StoreError> {
-        let kept = self.lock().batches.get(&entry.id).cloned();
-        kept.map_or_else(|| read(entry).map(Arc::new), Ok)
-    }
-
     /// Keeps the newest batches within the bound: an older one does not push out a newer one.
-    pub(super) fn keep(&self, batch: Arc<StoredBatch>) {
+    fn keep(&self, batch: Arc<StoredBatch>) {
         let mut kept = self.lock();
         kept.records += batch.records.len();
         if let Some(replaced) = kept.batches.insert(batch.id, batch) {
@@ -174,26 +168,42 @@ impl Decoded {
 }
 
 fn read(entry: &Entry) -> Result<StoredBatch, StoreError> {
-    let damaged =
-        |why: &dyn std::fmt::Display| entry.partition.damaged(&format!("batch {}: {why}", entry.id));
-    let payload: Option<Vec<u8>> = entry.partition.with_reader(|reader| {
-        reader
-            .prepare_cached(PAYLOAD)?
-            .query_row([entry.id], |row| row.get(0))
-            .optional()
-    })?;
-    let text =
-        decompress(&payload.ok_or_else(|| damaged(&"it is missing"))?).map_err(|error| damaged(&error))?;
-    if hash(&text) != entry.hash {
-        return Err(damaged(&"it is not what was stored"));
-    }
-    let batch = Batch::parse(&text, entry.arrived).map_err(|error| damaged(&error))?;
-    Ok(StoredBatch {
+    with_batch(entry, |batch| StoredBatch {
         id: entry.id,
         source: batch.source,
         first: 0,
-        records: batch.records,
+        records: batch
+            .records
+            .into_iter()
+            .map(BorrowedRecord::into_owned)
+            .collect(),
     })
+}
+
+/// Shows a batch as it stands in the file.
+pub(super) fn with_batch<T>(
+    entry: &Entry,
+    see: impl FnOnce(BorrowedBatch<'_>) -> T,
+) -> Result<T, StoreError> {
+    let damaged =
+        |why: &dyn std::fmt::Display| entry.partition.damaged(&format!("batch {}: {why}", entry.id));
+    let text = entry.partition.with_reader(|reader| {
+        let mut statement = reader.prepare_cached(PAYLOAD)?;
+        let mut rows = statement.query([entry.id])?;
+        let payload = rows
+            .next()?
+            .map(|row| row.get_ref(0)?.as_blob_or_null().map_err(Into::into));
+        payload
+            .transpose()
+            .map(|payload: Option<Option<&[u8]>>| payload.flatten().map(decompress))
+    })?;
+    let text = text.ok_or_else(|| damaged(&"it is missing"))?;
+    let text = text.map_err(|error| damaged(&error))?;
+    if hash(&text) != entry.hash {
+        return Err(damaged(&"it is not what was stored"));
+    }
+    let batch = BorrowedBatch::read(&text, entry.arrived).map_err(|error| damaged(&error))?;
+    Ok(see(batch))
 }
 
 /// By which a repeat is told from other content, and damage from what was stored.
@@ -208,6 +218,7 @@ const TEXT_MOST: usize = 1 << 28;
 
 thread_local! {
     // Making one costs as much as compressing some kilobytes, and so does memory that was never touched.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
     static COMPRESSOR: RefCell<Option<(zstd::bulk::Compressor<'static>, Vec<u8>)>> = const { RefCell::new(None) };
 }
 
@@ -233,7 +244,13 @@ pub(super) fn with_payload<T>(text: &str, see: impl FnOnce(&[u8]) -> T) -> T {
 pub(super) fn decompress(payload: &[u8]) -> Result<String, std::io::Error> {
     let length = text_bytes(payload);
     let bytes = if (1..=TEXT_MOST).contains(&length) {
-        zstd::bulk::decompress(payload, length)?
+        DECOMPRESSOR.with_borrow_mut(|decompressor| {
+            let decompressor = match decompressor {
+                Some(decompressor) => decompressor,
+                none => none.insert(zstd::bulk::Decompressor::new()?),
+            };
+            decompressor.decompress(payload, length)
+        })?
     } else {
         zstd::decode_all(payload)?
     };

@@ -8,7 +8,7 @@ mod crashes;
 
 use std::time::{Duration, Instant};
 
-use log_record::{Batch, Level, Timestamp};
+use log_record::{Level, Timestamp};
 use tempfile::TempDir;
 
 use super::*;
@@ -18,8 +18,7 @@ const ARRIVED: Timestamp = Timestamp::from_nanos(1_790_000_000_000_000_000);
 
 fn incoming(text: &str) -> Incoming {
     let arrived = Timestamp::now();
-    let batch = Batch::parse(text, arrived).unwrap_or_else(|error| panic!("{text}: {error}"));
-    Incoming::new(batch, text.into(), arrived)
+    Incoming::read(text, arrived).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 fn batch(boot: &str, no: u64, records: &str) -> Incoming {
@@ -54,7 +53,7 @@ fn messages(store: &Store, q: &str) -> Vec<String> {
     page(store, q, TimeRange::ALL, None, 1_000)
         .records
         .into_iter()
-        .map(|found| found.record.message)
+        .map(|found| found.record.message.into_owned())
         .collect()
 }
 

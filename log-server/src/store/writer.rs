@@ -22,7 +22,7 @@ use super::ledger::{self, Known, Ledger};
 use super::opening;
 use super::partition::{self, Partition, Progress, low_half};
 use super::schema;
-use super::tail::{self, Entry, StoredBatch};
+use super::tail::{self, Entry};
 use super::{Appended, Incoming, StoreError};
 
 /// Appends committed at once; with [`GROUP_BYTES`] it bounds how long the first of them waits for the others.
@@ -82,7 +82,7 @@ pub(super) struct Writer {
 struct Pending {
     done: oneshot::Sender<Result<Appended, StoreError>>,
     outcome: Result<Appended, StoreError>,
-    stored: Option<(Entry, Arc<StoredBatch>)>,
+    stored: Option<Entry>,
     identity: Option<(Arc<str>, u64)>,
 }
 
@@ -212,9 +212,9 @@ impl Writer {
                 // Whatever happens to this append, its caller is answered: it is in `pending` before anything can fail.
                 pending.push(Pending::new(append.done));
                 let slot = pending.last_mut().expect("just pushed");
-                let Incoming { batch, text, .. } = &append.incoming;
-                let identity = batch.source.boot.clone().zip(batch.no);
-                let hash = tail::hash(text);
+                let incoming = append.incoming;
+                let identity = incoming.source.boot.clone().zip(incoming.no);
+                let hash = tail::hash(&incoming.text);
                 if let Some((boot, no)) = &identity {
                     let known = if new.contains(&(boot.clone(), *no)) {
                         Known::Yes
@@ -230,7 +230,7 @@ impl Writer {
                     }
                 }
                 let id = self.last_id + 1;
-                slot.stored = Some(insert(&transaction, id, append.incoming, hash, &self.partition)?);
+                slot.stored = Some(insert(&transaction, id, &incoming, hash, &self.partition)?);
                 self.last_id = id;
                 slot.outcome = Ok(Appended::Stored);
                 new.extend(identity.clone());
@@ -393,32 +393,31 @@ pub(super) fn in_transaction(connection: &Connection, write: Write) -> rusqlite:
 fn insert(
     transaction: &Connection,
     id: i64,
-    incoming: Incoming,
+    incoming: &Incoming,
     hash: i64,
     partition: &Arc<Partition>,
-) -> rusqlite::Result<(Entry, Arc<StoredBatch>)> {
+) -> rusqlite::Result<Entry> {
     let Incoming {
-        batch,
+        source,
         text,
-        arrived,
+        times,
         numbers,
+        ..
     } = incoming;
-    let times = batch.records.iter().map(|record| record.time);
-    let (earliest, latest) = (times.clone().min(), times.max());
-    let (boot, no) = batch
-        .source
+    let (earliest, latest) = times.unzip();
+    let (boot, no) = source
         .boot
         .as_deref()
-        .zip(batch.no.map(u64::cast_signed))
+        .zip(incoming.no.map(u64::cast_signed))
         .unzip();
     let mut statement = transaction.prepare_cached(INSERT)?;
-    tail::with_payload(&text, |payload| {
+    tail::with_payload(text, |payload| {
         statement.execute(params![
             id,
             boot,
             no,
-            arrived.as_nanos(),
-            i64::try_from(batch.records.len()).expect("a batch is small"),
+            incoming.arrived.as_nanos(),
+            i64::try_from(incoming.records).expect("a batch is small"),
             earliest.map(Timestamp::as_nanos),
             latest.map(Timestamp::as_nanos),
             hash,
@@ -427,22 +426,15 @@ fn insert(
             numbers.as_ref().map(|numbers| numbers.end().cast_signed()),
         ])
     })?;
-    let entry = Entry {
+    Ok(Entry {
         id,
-        arrived,
-        records: batch.records.len(),
+        arrived: incoming.arrived,
+        records: incoming.records,
         earliest: earliest.unwrap_or_default(),
         latest: latest.unwrap_or_default(),
         hash,
         bytes: text.len(),
         since: Instant::now(),
         partition: partition.clone(),
-    };
-    let batch = StoredBatch {
-        id,
-        source: batch.source,
-        first: 0,
-        records: batch.records,
-    };
-    Ok((entry, Arc::new(batch)))
+    })
 }

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::callsites::CallSites;
 use super::source::read_source;
 use super::{Reader, Seen};
-use crate::batch::{Batch, BatchError, Dropped, Rejected};
+use crate::batch::{BatchError, BorrowedBatch, Dropped, Rejected};
 use crate::json::Stop;
 use crate::limits;
-use crate::record::LogRecord;
+use crate::record::BorrowedRecord;
 use crate::timestamp::Timestamp;
 
 /// Reads a batch. `arrived` is the time of records that bring none.
 ///
 /// # Errors
 /// When nothing of it can be used.
-pub(crate) fn read(json: &str, arrived: Timestamp) -> Result<Batch, BatchError> {
+pub(crate) fn read(json: &str, arrived: Timestamp) -> Result<BorrowedBatch<'_>, BatchError> {
     let found = Reader::new(json)
         .batch(arrived)
         .map_err(|stop| BatchError::Malformed(stop.reason(json)))?;
@@ -36,7 +36,7 @@ pub(crate) fn read(json: &str, arrived: Timestamp) -> Result<Batch, BatchError> 
     if records.bytes > limits::BATCH_BYTES {
         return Err(BatchError::TooLarge { bytes: records.bytes });
     }
-    Ok(Batch {
+    Ok(BorrowedBatch {
         no: found.no.filter(|_| source.boot.is_some()),
         source: Arc::new(source),
         sent: found.sent.map(Timestamp::from_nanos),
@@ -54,12 +54,12 @@ struct Found<'a> {
     no: Option<u64>,
     sent: Option<i64>,
     dropped: Vec<Dropped>,
-    records: Records,
+    records: Records<'a>,
 }
 
 #[derive(Default)]
-struct Records {
-    kept: Vec<LogRecord>,
+struct Records<'a> {
+    kept: Vec<BorrowedRecord<'a>>,
     rejected: Vec<Rejected>,
     count: usize,
     /// Over-long records are cut, so only their share within the limit counts.
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    fn records(&mut self, callsites: &mut CallSites, arrived: Timestamp) -> Result<Records, Stop> {
+    fn records(&mut self, callsites: &mut CallSites, arrived: Timestamp) -> Result<Records<'a>, Stop> {
         self.expect(b'[', "`records` is not a list")?;
         let mut records = Records::default();
         let mut more = self.json.first_item()?;
@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
             ));
         };
         // A reason is one word; a longer one is cut rather than refused, for its count matters more.
-        crate::text::cut_uncopied(&mut reason, limits::NAME_BYTES);
+        crate::text::cut(&mut reason, limits::NAME_BYTES);
         Ok(Dropped {
             level: level.parse().unwrap_or_default(),
             reason: reason.into_owned(),

@@ -1,13 +1,13 @@
 //! A record's share of the memory: text beyond the limit is cut.
 
 use crate::flags::Flag;
-use crate::record::LogRecord;
-use crate::value::Fields;
+use crate::record::BorrowedRecord;
+use crate::value::BorrowedFields;
 use crate::{limits, text};
 
 /// Cuts text beyond the record limit: fields and spans keep what fits, the message the rest.
-pub(super) fn cut(record: &mut LogRecord) {
-    let named = |fields: &Fields| {
+pub(super) fn cut(record: &mut BorrowedRecord<'_>) {
+    let named = |fields: &BorrowedFields<'_>| {
         fields
             .iter()
             .map(|(name, value)| name.len() + value.text_bytes())

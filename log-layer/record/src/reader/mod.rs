@@ -22,12 +22,12 @@ use std::borrow::Cow;
 use self::name::Habit;
 use crate::flags::{Flag, Flags};
 use crate::json::{Literal, Number, Scanner, Stop};
-use crate::record::Span;
-use crate::value::{Fields, Value};
+use crate::record::BorrowedSpan;
+use crate::value::{BorrowedFields, BorrowedValue};
 use crate::{limits, text};
 
 /// One value that is all of `text`.
-pub(crate) fn value(text: &str) -> Option<Value> {
+pub(crate) fn value(text: &str) -> Option<BorrowedValue<'_>> {
     let mut reader = Reader::new(text);
     let value = reader.value(0, &mut Flags::default()).ok()?;
     reader.json.end().ok()?;
@@ -39,9 +39,9 @@ struct Reader<'a> {
     json: Scanner<'a>,
     /// The fields of the objects that are not yet closed, innermost last. They wait here until their number is known,
     /// so that a list of fields is allocated once and has the size it needs.
-    open_fields: Fields,
+    open_fields: BorrowedFields<'a>,
     /// The spans of the record that is being read, for the same reason.
-    open_spans: Vec<Span>,
+    open_spans: Vec<BorrowedSpan<'a>>,
     /// The order of names in the records so far.
     habit: Habit,
 }
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Reader<'a> {
         Reader {
             json: Scanner::new(text),
-            open_fields: Fields::new(),
+            open_fields: Vec::new(),
             open_spans: Vec::new(),
             habit: Habit::new(),
         }
@@ -155,7 +155,7 @@ impl<'a> Part<'a> {
     #[inline]
     fn label(self, flags: &mut Flags) -> Cow<'a, str> {
         let mut label = self.text(flags);
-        if text::cut_uncopied(&mut label, limits::LABEL_BYTES) {
+        if text::cut(&mut label, limits::LABEL_BYTES) {
             flags.set(Flag::Truncated);
         }
         label

@@ -1,5 +1,7 @@
 //! One record. Parts are read where they stand; those that depend on each other are put together at the end.
 
+use std::borrow::Cow;
+
 use super::callsites::CallSites;
 use super::cut::cut;
 use super::name::Name;
@@ -8,9 +10,9 @@ use crate::flags::{Flag, Flags};
 use crate::json::Stop;
 use crate::level::Level;
 use crate::limits;
-use crate::record::{LogRecord, Span};
+use crate::record::{BorrowedRecord, BorrowedSpan};
 use crate::timestamp::Timestamp;
-use crate::value::Fields;
+use crate::value::BorrowedFields;
 
 /// What became of a value that may be odd.
 #[derive(Default)]
@@ -32,12 +34,12 @@ struct Parts<'a> {
     target: Option<Part<'a>>,
     file: Option<Part<'a>>,
     line: Option<u32>,
-    message: Option<String>,
-    fields: Fields,
-    spans: Vec<Span>,
-    trace_id: Option<String>,
-    span_id: Option<String>,
-    thread: Option<String>,
+    message: Option<Cow<'a, str>>,
+    fields: BorrowedFields<'a>,
+    spans: Vec<BorrowedSpan<'a>>,
+    trace_id: Option<Cow<'a, str>>,
+    span_id: Option<Cow<'a, str>>,
+    thread: Option<Cow<'a, str>>,
     flags: Flags,
 }
 
@@ -47,7 +49,7 @@ impl<'a> Reader<'a> {
         &mut self,
         callsites: &mut CallSites,
         arrived: Timestamp,
-    ) -> Result<LogRecord, Stop> {
+    ) -> Result<BorrowedRecord<'a>, Stop> {
         self.expect(b'{', "a record is not an object")?;
         let start = self.json.place();
         let mut parts = Parts::default();
@@ -109,7 +111,7 @@ impl<'a> Reader<'a> {
             }
             Name::Message => {
                 let message = self.optional_part()?;
-                parts.message = message.map(|part| part.text(&mut parts.flags).into_owned());
+                parts.message = message.map(|part| part.text(&mut parts.flags));
             }
             Name::Fields => {
                 if !self.json.null()? {
@@ -135,7 +137,7 @@ impl<'a> Reader<'a> {
         parts: Parts<'a>,
         callsites: &mut CallSites,
         arrived: Timestamp,
-    ) -> Result<LogRecord, Stop> {
+    ) -> Result<BorrowedRecord<'a>, Stop> {
         let Parts {
             mut fields,
             mut flags,
@@ -170,7 +172,7 @@ impl<'a> Reader<'a> {
                 callsites.described(&target, file.as_deref(), parts.line, level)
             }
         };
-        Ok(LogRecord {
+        Ok(BorrowedRecord {
             seq: parts.seq,
             time,
             callsite,
@@ -186,11 +188,17 @@ impl<'a> Reader<'a> {
 
     /// Keeps what could not be understood where it can be found.
     #[cold]
-    fn keep(&mut self, name: &str, place: usize, fields: &mut Fields, flags: &mut Flags) -> Result<(), Stop> {
+    fn keep(
+        &mut self,
+        name: &'static str,
+        place: usize,
+        fields: &mut BorrowedFields<'a>,
+        flags: &mut Flags,
+    ) -> Result<(), Stop> {
         if fields.len() < limits::FIELDS && !fields.iter().any(|(known, _)| known == name) {
             let here = self.json.place();
             self.json.back_to(place);
-            fields.push((name.to_owned(), self.value(0, flags)?));
+            fields.push((name.into(), self.value(0, flags)?));
             self.json.back_to(here);
         }
         Ok(())
@@ -209,8 +217,8 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn label(&mut self, flags: &mut Flags) -> Result<Option<String>, Stop> {
-        Ok(self.optional_part()?.map(|part| part.label(flags).into_owned()))
+    fn label(&mut self, flags: &mut Flags) -> Result<Option<Cow<'a, str>>, Stop> {
+        Ok(self.optional_part()?.map(|part| part.label(flags)))
     }
 
     fn flags(&mut self, flags: &mut Flags) -> Result<(), Stop> {
@@ -226,7 +234,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn spans(&mut self, flags: &mut Flags) -> Result<Vec<Span>, Stop> {
+    fn spans(&mut self, flags: &mut Flags) -> Result<Vec<BorrowedSpan<'a>>, Stop> {
         if self.json.null()? {
             return Ok(Vec::new());
         }
@@ -241,23 +249,23 @@ impl<'a> Reader<'a> {
             }
             more = self.json.next_item()?;
         }
-        Ok(self.open_spans.split_off(0))
+        Ok(self.open_spans.drain(..).collect())
     }
 
-    fn span(&mut self, flags: &mut Flags) -> Result<Span, Stop> {
-        let mut span = Span {
-            name: String::new(),
-            fields: Fields::new(),
+    fn span(&mut self, flags: &mut Flags) -> Result<BorrowedSpan<'a>, Stop> {
+        let mut span = BorrowedSpan {
+            name: Cow::Borrowed(""),
+            fields: Vec::new(),
         };
         if self.json.peek() == Some(b'"') {
-            span.name = self.part()?.label(flags).into_owned();
+            span.name = self.part()?.label(flags);
             return Ok(span);
         }
         self.expect(b'{', "a span is neither an object nor a name")?;
         let mut next = self.json.first_name()?;
         while let Some(name) = next {
             match name.raw() {
-                "name" => span.name = self.part()?.label(flags).into_owned(),
+                "name" => span.name = self.part()?.label(flags),
                 "fields" => {
                     self.expect(b'{', "a span's `fields` is not an object")?;
                     span.fields = self.fields(0, flags)?;

@@ -7,7 +7,7 @@ use crate::batch::BatchError;
 use crate::flags::Flags;
 use crate::json::Stop;
 use crate::source::Source;
-use crate::value::Value;
+use crate::value::{BorrowedValue, owned_fields};
 use crate::{limits, text};
 
 /// Reads the source from its JSON, which is known to be JSON.
@@ -43,7 +43,7 @@ impl Reader<'_> {
                     if self.json.peek() != Some(b'{') {
                         return Err(Stop::shape("`source.attrs` is not an object", None));
                     }
-                    source.attrs = self.fields(0, &mut Flags::default())?;
+                    source.attrs = owned_fields(self.fields(0, &mut Flags::default())?);
                 }
                 // Unknown keys are kept out but never rejected.
                 _ => {
@@ -58,15 +58,15 @@ impl Reader<'_> {
     /// A name that holds for all records of the batch; empty is as good as none.
     fn name(&mut self) -> Result<Option<Arc<str>>, Stop> {
         let mut name = match self.value(0, &mut Flags::default())? {
-            Value::Text(text) => text,
+            BorrowedValue::Text(text) => text,
             // `"host": null` is a host that is not known.
-            Value::Null => return Ok(None),
-            other @ (Value::Bool(_)
-            | Value::Int(_)
-            | Value::UInt(_)
-            | Value::Float(_)
-            | Value::List(_)
-            | Value::Map(_)) => serde_json::to_string(&other).expect("values serialise without I/O"),
+            BorrowedValue::Null => return Ok(None),
+            other @ (BorrowedValue::Bool(_)
+            | BorrowedValue::Int(_)
+            | BorrowedValue::UInt(_)
+            | BorrowedValue::Float(_)
+            | BorrowedValue::List(_)
+            | BorrowedValue::Map(_)) => other.to_json().into(),
         };
         // A name has no use for more, and it stands in every row of the page.
         text::cut(&mut name, limits::LABEL_BYTES);

@@ -3,29 +3,29 @@
 use super::Reader;
 use crate::flags::{Flag, Flags};
 use crate::json::{Number, Stop};
-use crate::value::{Fields, Value};
+use crate::value::{BorrowedFields, BorrowedValue};
 use crate::{limits, text};
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// A value. Whatever is JSON can be read: what cannot be represented is repaired and flagged.
     #[inline]
-    pub(super) fn value(&mut self, depth: usize, flags: &mut Flags) -> Result<Value, Stop> {
+    pub(super) fn value(&mut self, depth: usize, flags: &mut Flags) -> Result<BorrowedValue<'a>, Stop> {
         match self.json.peek() {
-            Some(b'"') => Ok(Value::Text(self.json.string()?.text(flags).into_owned())),
+            Some(b'"') => Ok(BorrowedValue::Text(self.json.string()?.text(flags))),
             Some(b'{' | b'[') if depth >= limits::NESTING => {
                 flags.set(Flag::Nested);
-                Ok(Value::Text(self.json.skip()?.to_owned()))
+                Ok(BorrowedValue::Text(self.json.skip()?.into()))
             }
-            Some(b'{') => self.fields(depth + 1, flags).map(Value::Map),
-            Some(b'[') => self.list(depth + 1, flags).map(Value::List),
-            Some(b't') => self.json.word("true").map(|()| Value::Bool(true)),
-            Some(b'f') => self.json.word("false").map(|()| Value::Bool(false)),
-            Some(b'n') => self.json.word("null").map(|()| Value::Null),
+            Some(b'{') => self.fields(depth + 1, flags).map(BorrowedValue::Map),
+            Some(b'[') => self.list(depth + 1, flags).map(BorrowedValue::List),
+            Some(b't') => self.json.word("true").map(|()| BorrowedValue::Bool(true)),
+            Some(b'f') => self.json.word("false").map(|()| BorrowedValue::Bool(false)),
+            Some(b'n') => self.json.word("null").map(|()| BorrowedValue::Null),
             _ => self.json.number().map(|number| exact(&number, flags)),
         }
     }
 
-    fn list(&mut self, depth: usize, flags: &mut Flags) -> Result<Vec<Value>, Stop> {
+    fn list(&mut self, depth: usize, flags: &mut Flags) -> Result<Vec<BorrowedValue<'a>>, Stop> {
         let mut items = Vec::new();
         let mut more = self.json.first_item()?;
         while more {
@@ -37,12 +37,12 @@ impl Reader<'_> {
     }
 
     /// An object's entries; of a repeated name the last value stays, at the first one's place.
-    pub(super) fn fields(&mut self, depth: usize, flags: &mut Flags) -> Result<Fields, Stop> {
+    pub(super) fn fields(&mut self, depth: usize, flags: &mut Flags) -> Result<BorrowedFields<'a>, Stop> {
         let start = self.open_fields.len();
         let mut next = self.json.first_name()?;
         while let Some(literal) = next {
             let mut name = literal.text(flags);
-            if text::cut_uncopied(&mut name, limits::NAME_BYTES) {
+            if text::cut(&mut name, limits::NAME_BYTES) {
                 flags.set(Flag::NameTruncated);
             }
             let known = self.open_fields[start..]
@@ -59,39 +59,41 @@ impl Reader<'_> {
                 }
                 None => {
                     let value = self.value(depth, flags)?;
-                    self.open_fields.push((name.into_owned(), value));
+                    self.open_fields.push((name, value));
                 }
             }
             next = self.json.next_name()?;
         }
-        Ok(self.open_fields.split_off(start))
+        Ok(self.open_fields.drain(start..).collect())
     }
 }
 
 /// Numbers that fit are exact; integers beyond 64 bits and floats beyond all floats stay text.
 #[inline]
-fn exact(number: &Number<'_>, flags: &mut Flags) -> Value {
+fn exact<'a>(number: &Number<'a>, flags: &mut Flags) -> BorrowedValue<'a> {
     if let Some(number) = number.as_i64() {
-        return Value::Int(number);
+        return BorrowedValue::Int(number);
     }
     if let Some(number) = number.as_u64() {
-        return Value::UInt(number);
+        return BorrowedValue::UInt(number);
     }
     let float = number.as_f64();
     if float.is_finite() && !number.is_integer() {
-        return Value::Float(float);
+        return BorrowedValue::Float(float);
     }
     flags.set(Flag::BigNumber);
-    Value::Text(number.text.to_owned())
+    BorrowedValue::Text(number.text.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Value;
 
     fn read(json: &str) -> (Value, Flags) {
         let mut flags = Flags::default();
-        (Reader::new(json).value(0, &mut flags).unwrap(), flags)
+        let value = Reader::new(json).value(0, &mut flags).unwrap();
+        (value.into_owned(), flags)
     }
 
     #[track_caller]

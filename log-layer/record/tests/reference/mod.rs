@@ -96,7 +96,7 @@ fn read_source(raw: &RawValue) -> Result<Source, BatchError> {
         let label = || {
             let mut flags = Flags::default();
             let mut label = match read_value(value, 0, &mut flags) {
-                Value::Text(text) => text,
+                Value::Text(text) => text.into_owned(),
                 // `"host": null` is a host that is not known.
                 Value::Null => return None,
                 other => serde_json::to_string(&other).expect("values serialise without I/O"),

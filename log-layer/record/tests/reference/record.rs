@@ -76,12 +76,16 @@ pub(super) fn read(
         seq: wire.seq,
         time,
         callsite,
-        message: wire.message.map(|raw| plain(raw, &mut flags)).unwrap_or_default(),
+        message: wire
+            .message
+            .map(|raw| plain(raw, &mut flags))
+            .unwrap_or_default()
+            .into(),
         fields,
         spans,
-        trace_id: wire.trace_id.map(|raw| label(raw, &mut flags)),
-        span_id: wire.span_id.map(|raw| label(raw, &mut flags)),
-        thread: wire.thread.map(|raw| label(raw, &mut flags)),
+        trace_id: wire.trace_id.map(|raw| label(raw, &mut flags).into()),
+        span_id: wire.span_id.map(|raw| label(raw, &mut flags).into()),
+        thread: wire.thread.map(|raw| label(raw, &mut flags).into()),
         flags,
     };
     cut(&mut record);
@@ -104,17 +108,17 @@ fn intern(callsite: CallSite, callsites: &mut Vec<Arc<CallSite>>, dictionary: us
 fn read_span(raw: &RawValue, flags: &mut Flags) -> Result<Span, String> {
     if raw.get().starts_with('"') {
         return Ok(Span {
-            name: label(raw, flags),
+            name: label(raw, flags).into(),
             fields: Fields::new(),
         });
     }
     let mut span = Span {
-        name: String::new(),
+        name: "".into(),
         fields: Fields::new(),
     };
     for (name, value) in read_map(raw).ok_or("a span is neither an object nor a name")? {
         match name.get() {
-            "\"name\"" => span.name = label(value, flags),
+            "\"name\"" => span.name = label(value, flags).into(),
             "\"fields\"" => {
                 span.fields = read_fields(
                     read_map(value).ok_or("a span's `fields` is not an object")?,
@@ -223,7 +227,7 @@ fn from_fraction(number: f64) -> i64 {
 /// Keeps what could not be understood where it can be found.
 fn keep(fields: &mut Fields, name: &str, raw: &RawValue, flags: &mut Flags) {
     if fields.len() < limits::FIELDS && !fields.iter().any(|(known, _)| known == name) {
-        fields.push((name.to_owned(), read_value(raw, 0, flags)));
+        fields.push((name.to_owned().into(), read_value(raw, 0, flags)));
     }
 }
 
@@ -257,7 +261,7 @@ fn cut(record: &mut LogRecord) {
         }
         budget = budget.saturating_sub(text_bytes(value));
     }
-    if text::cut(&mut record.message, message_share + budget) {
+    if text::cut(record.message.to_mut(), message_share + budget) {
         record.flags.set(Flag::Truncated);
     }
 }

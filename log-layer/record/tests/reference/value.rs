@@ -10,14 +10,14 @@ use super::text;
 pub(super) fn read_value(raw: &RawValue, depth: usize, flags: &mut Flags) -> Value {
     let json = raw.get();
     match json.as_bytes().first() {
-        Some(b'"') => Value::Text(text::unquote(json, flags)),
+        Some(b'"') => Value::Text(text::unquote(json, flags).into()),
         Some(b'{' | b'[') if depth >= limits::NESTING => {
             flags.set(Flag::Nested);
-            Value::Text(json.to_owned())
+            Value::Text(json.to_owned().into())
         }
         Some(b'{') => match read_map(raw) {
             Some(entries) => Value::Map(read_fields(entries, depth + 1, flags)),
-            None => Value::Text(json.to_owned()),
+            None => Value::Text(json.to_owned().into()),
         },
         Some(b'[') => match serde_json::from_str::<RawList<'_>>(json) {
             Ok(list) => Value::List(
@@ -26,7 +26,7 @@ pub(super) fn read_value(raw: &RawValue, depth: usize, flags: &mut Flags) -> Val
                     .map(|item| read_value(item, depth + 1, flags))
                     .collect(),
             ),
-            Err(_) => Value::Text(json.to_owned()),
+            Err(_) => Value::Text(json.to_owned().into()),
         },
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
@@ -52,12 +52,12 @@ pub(super) fn text_bytes(value: &Value) -> usize {
 /// Cuts text so that at most `budget` bytes remain; says whether it did.
 pub(super) fn cut_value(value: &mut Value, budget: usize) -> bool {
     match value {
-        Value::Text(text) => text::cut(text, budget),
+        Value::Text(text) => text::cut(text.to_mut(), budget),
         Value::List(_) | Value::Map(_) if text_bytes(value) > budget => {
             let mut json =
                 serde_json::to_string(value).expect("values serialise without I/O or failing keys");
             text::cut(&mut json, budget);
-            *value = Value::Text(json);
+            *value = Value::Text(json.into());
             true
         }
         Value::List(_) | Value::Map(_) => false,
@@ -79,7 +79,7 @@ fn read_number(json: &str, flags: &mut Flags) -> Value {
         return Value::Float(number);
     }
     flags.set(Flag::BigNumber);
-    Value::Text(json.to_owned())
+    Value::Text(json.to_owned().into())
 }
 
 /// The entries of a JSON object, values unread. `None` if it is not an object.
@@ -108,7 +108,7 @@ pub(super) fn read_fields(entries: Vec<(&RawValue, &RawValue)>, depth: usize, fl
                 flags.set(Flag::DuplicateField);
                 fields[index].1 = value;
             }
-            None => fields.push((name, value)),
+            None => fields.push((name.into(), value)),
         }
     }
     fields

@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+use std::borrow::Cow;
+
 use log_record::{LogRecord, Source, Value};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -58,7 +60,7 @@ fn written(needle: &Needle, before: &str, after: &str) -> String {
 
 pub(crate) fn text(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => text.to_string(),
         other => serde_json::to_string(other).unwrap(),
     }
 }
@@ -103,11 +105,11 @@ fn flatten(path: &str, value: &Value, see: &mut impl FnMut(&str, &Value)) {
 pub(crate) fn values(field: &Field, record: &LogRecord, source: &Source) -> Vec<Value> {
     let label = |text: Option<&str>| -> Vec<Value> {
         text.filter(|text| !text.is_empty())
-            .map(|text| Value::Text(text.to_owned()))
+            .map(|text| Value::Text(text.to_owned().into()))
             .into_iter()
             .collect()
     };
-    let at = |name: &str, fields: &[(String, Value)]| {
+    let at = |name: &str, fields: &[(Cow<'_, str>, Value)]| {
         let path = regex::Regex::new(&format!("(?i)^{}$", regex::escape(name))).unwrap();
         let mut found = Vec::new();
         for (name, value) in fields {
@@ -137,7 +139,7 @@ pub(crate) fn values(field: &Field, record: &LogRecord, source: &Source) -> Vec<
             callsite
                 .file
                 .iter()
-                .map(|file| Value::Text(format!("{file}{line}")))
+                .map(|file| Value::Text(format!("{file}{line}").into()))
                 .collect()
         }
         Field::Thread => label(record.thread.as_deref()),

@@ -1,9 +1,10 @@
 //! Random texts, queries and records, from alphabets so small that queries find something.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log_record::{CallSite, Flag, Flags, Kind, Level, LogRecord, Source, Span, Timestamp, Value};
+use log_record::{CallSite, Fields, Flag, Flags, Kind, Level, LogRecord, Source, Span, Timestamp, Value};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -149,7 +150,7 @@ fn value() -> impl Strategy<Value = Value> {
         1 => (-3..50_i64).prop_map(Value::Int),
         1 => select(vec![Value::Int(9_007_199_254_740_993), Value::Int(i64::MIN), Value::UInt(u64::MAX)]),
         1 => select(vec![42.0, -1.5, 0.1, 1e300, 4.0e-9]).prop_map(Value::Float),
-        4 => word().prop_map(Value::Text),
+        4 => word().prop_map(|word| Value::Text(word.into())),
     ];
     scalar.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
@@ -159,12 +160,12 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn fields() -> impl Strategy<Value = Vec<(String, Value)>> {
+fn fields() -> impl Strategy<Value = Fields> {
     fields_of(value())
 }
 
-fn fields_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<(String, Value)>> {
-    vec((name(), value), 0..4).prop_map(|mut fields| {
+fn fields_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Fields> {
+    vec((name().prop_map(Cow::<str>::Owned), value), 0..4).prop_map(|mut fields| {
         // A name appears once; names that differ in case may stand beside each other.
         let mut known = Vec::new();
         fields.retain(|(name, _)| {
@@ -199,7 +200,10 @@ pub(crate) fn source() -> impl Strategy<Value = Source> {
 pub(crate) fn record() -> impl Strategy<Value = LogRecord> {
     let file = option::of(select(vec!["a", "src/a", "src/ab", "x\\B", "登录/a"]));
     let callsite = (word(), file, option::of(select(vec![4_u32, 42])), level());
-    let span = (word(), fields()).prop_map(|(name, fields)| Span { name, fields });
+    let span = (word(), fields()).prop_map(|(name, fields)| Span {
+        name: name.into(),
+        fields,
+    });
     let ids = (
         option::of(word()),
         option::of(word()),
@@ -231,12 +235,12 @@ pub(crate) fn record() -> impl Strategy<Value = LogRecord> {
                 seq,
                 time: Timestamp::from_nanos(0),
                 callsite: Arc::new(callsite),
-                message,
+                message: message.into(),
                 fields,
                 spans,
-                trace_id,
-                span_id,
-                thread,
+                trace_id: trace_id.map(Into::into),
+                span_id: span_id.map(Into::into),
+                thread: thread.map(Into::into),
                 flags,
             }
         },

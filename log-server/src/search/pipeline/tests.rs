@@ -177,11 +177,8 @@ async fn store(data: &TempDir) -> Store {
     }
     let text = json!({"source": {"service": "web"}, "records": records}).to_string();
     let arrived = Timestamp::from_nanos(1_790_000_000_000_000_000);
-    let batch = Batch::parse(&text, arrived).unwrap();
-    store
-        .append(Incoming::new(batch, text.into(), arrived))
-        .await
-        .unwrap();
+    let incoming = Incoming::read(&text, arrived).unwrap();
+    store.append(incoming).await.unwrap();
     store
 }
 

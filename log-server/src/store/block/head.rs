@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use log_record::{CallSite, Flags, Kind, Level, Source, Value};
+use log_record::{BorrowedValue, CallSite, Flags, Kind, Level, Source, Value};
 
 use super::bytes::{Damaged, Reader, damaged, put_bytes, put_number, put_option, put_section};
 use super::filter::Terms;
@@ -41,15 +41,15 @@ pub(super) enum Type {
 }
 
 impl Type {
-    pub(super) fn of(value: &Value) -> Type {
+    pub(super) fn of(value: &BorrowedValue<'_>) -> Type {
         match value {
-            Value::Null => Type::Null,
-            Value::Bool(_) => Type::Bool,
-            Value::Int(_) => Type::Int,
-            Value::UInt(_) => Type::UInt,
-            Value::Float(_) => Type::Float,
-            Value::Text(_) => Type::Text,
-            Value::List(_) | Value::Map(_) => Type::Json,
+            BorrowedValue::Null => Type::Null,
+            BorrowedValue::Bool(_) => Type::Bool,
+            BorrowedValue::Int(_) => Type::Int,
+            BorrowedValue::UInt(_) => Type::UInt,
+            BorrowedValue::Float(_) => Type::Float,
+            BorrowedValue::Text(_) => Type::Text,
+            BorrowedValue::List(_) | BorrowedValue::Map(_) => Type::Json,
         }
     }
 }

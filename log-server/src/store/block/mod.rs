@@ -43,7 +43,7 @@ pub(in crate::store) use prune::may_match;
 pub(in crate::store) use read::Block;
 pub(in crate::store) use records::{ROWS_AT_ONCE, unseal};
 pub(in crate::store) use rows::Rows;
-pub(in crate::store) use seal::seal;
+pub(in crate::store) use seal::{Piece, seal, seal_shown};
 
 /// Records in a block at most.
 pub(in crate::store) const ROWS_MOST: usize = 65_536;

@@ -2,14 +2,14 @@
 //!
 //! `[[[name, value] …], [[name of span, [[name, value] …]] …]]`
 
-use log_record::{Fields, LogRecord, Span, Value};
+use log_record::{BorrowedRecord, Fields, Span, Value};
 use serde_json::value::RawValue;
 
 use super::bytes::{Damaged, damaged};
 
 type Pairs<'j> = Vec<(String, &'j RawValue)>;
 
-pub(super) fn write(record: &LogRecord) -> String {
+pub(super) fn write(record: &BorrowedRecord<'_>) -> String {
     let spans: Vec<_> = record
         .spans
         .iter()
@@ -25,7 +25,7 @@ pub(super) fn read(json: &str) -> Result<(Fields, Vec<Span>), Damaged> {
     let fields = |pairs: Pairs<'_>| {
         pairs
             .into_iter()
-            .map(|(name, value)| Some((name, Value::from_json(value.get())?)))
+            .map(|(name, value)| Some((name.into(), Value::from_json(value.get())?)))
             .collect::<Option<Fields>>()
             .ok_or(BROKEN)
     };
@@ -33,7 +33,7 @@ pub(super) fn read(json: &str) -> Result<(Fields, Vec<Span>), Damaged> {
         .into_iter()
         .map(|(name, pairs)| {
             Ok(Span {
-                name,
+                name: name.into(),
                 fields: fields(pairs)?,
             })
         })

@@ -16,7 +16,7 @@ pub(super) fn probe() -> LogRecord {
             level: Level::Info,
             kind: Kind::Event,
         }),
-        message: String::new(),
+        message: "".into(),
         fields: Vec::new(),
         spans: Vec::new(),
         trace_id: None,
@@ -28,7 +28,7 @@ pub(super) fn probe() -> LogRecord {
 
 pub(super) fn named_span(name: &str) -> Span {
     Span {
-        name: name.to_owned(),
+        name: name.to_owned().into(),
         fields: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of a block as records again.
 
-use log_record::{Flags, LogRecord, Span, Timestamp, Value};
+use log_record::{Fields, Flags, LogRecord, Span, Timestamp, Value};
 
 use super::bytes::{Damaged, damaged};
 use super::head::{Owner, Shape, Type, label};
@@ -39,7 +39,7 @@ impl Block<'_> {
             self.texts(MESSAGE)?.each(
                 rows,
                 at(rows, |index, text| {
-                    records[index].record.message = text.to_owned()
+                    records[index].record.message = text.to_owned().into()
                 }),
             )?;
         }
@@ -65,7 +65,7 @@ impl Block<'_> {
                         SPAN_ID => &mut record.span_id,
                         _ => &mut record.thread,
                     };
-                    *label = Some(text.to_owned());
+                    *label = Some(text.to_owned().into());
                 }),
             )?;
         }
@@ -123,8 +123,11 @@ impl Block<'_> {
             .collect()
     }
 
-    fn named(&self, fields: &[u32]) -> Vec<(String, Value)> {
-        let name = |field: &u32| (self.head.fields[*field as usize].name.to_owned(), Value::Null);
+    fn named(&self, fields: &[u32]) -> Fields {
+        let name = |field: &u32| {
+            let name = self.head.fields[*field as usize].name.to_owned();
+            (name.into(), Value::Null)
+        };
         fields.iter().map(name).collect()
     }
 
@@ -189,7 +192,9 @@ impl Block<'_> {
         match self.head.fields[field].type_ {
             Type::Text => self.texts(field_column(field))?.each(
                 &indexes,
-                at(&indexes, |index, text| put(index, Value::Text(text.to_owned()))),
+                at(&indexes, |index, text| {
+                    put(index, Value::Text(text.to_owned().into()))
+                }),
             ),
             Type::Json if self.head.fields[field].owner == Owner::Packed => {
                 self.each_readable(field, &indexes, |index, text| {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use log_record::{CallSite, Fields, Level, LogRecord, Source, Timestamp, Value};
-use typed_arena::Arena;
+use bumpalo::Bump;
+use log_record::{BorrowedFields, BorrowedRecord, BorrowedValue, CallSite, Level, Source, Timestamp};
 
 use super::bytes::seal_column;
 use super::filter::{self, Terms};
@@ -23,18 +23,41 @@ const SHAPES_MOST: usize = 16_000;
 
 type Map<K> = HashMap<K, u32, foldhash::fast::RandomState>;
 
-/// Seals batches, in order of arrival (ids rising; several pieces of one batch in the order of their places). At most
-/// [`ROWS_MOST`](super::ROWS_MOST) records in all; `None` if there are no batches. A batch is dropped before the next is
-/// asked for: as records, a block takes several times the memory that its texts do.
-pub(in crate::store) fn seal(batches: impl IntoIterator<Item = Arc<StoredBatch>>) -> Option<SealedBlock> {
-    let arena = Arena::with_capacity(TEXT_ROOM);
+/// A batch, or a piece of one, that goes into a block.
+pub(in crate::store) struct Piece<'a> {
+    pub(in crate::store) batch: i64,
+    /// The place of its first record in the batch as it came.
+    pub(in crate::store) first: usize,
+    pub(in crate::store) source: &'a Arc<Source>,
+    pub(in crate::store) records: &'a [BorrowedRecord<'a>],
+}
+
+/// Seals the batches that `show` shows, in order of arrival (ids rising; several pieces of one batch in the order of
+/// their places). At most [`ROWS_MOST`](super::ROWS_MOST) records in all; `None` if there are no batches. A batch may be
+/// gone before the next is there: as records, a block takes several times the memory that its texts do.
+pub(in crate::store) fn seal_shown(show: impl FnOnce(&mut dyn FnMut(Piece<'_>))) -> Option<SealedBlock> {
+    let arena = Bump::with_capacity(TEXT_ROOM);
     let mut gathered = Gathered::new(&arena);
     let mut ids = None;
-    for batch in batches {
-        gathered.add_batch(&batch);
-        ids = Some((ids.map_or(batch.id, |(first, _)| first), batch.id));
-    }
+    show(&mut |piece| {
+        gathered.add_batch(&piece);
+        ids = Some((ids.map_or(piece.batch, |(first, _)| first), piece.batch));
+    });
     Some(gathered.write(ids?))
+}
+
+/// Seals batches as [`seal_shown`] does.
+pub(in crate::store) fn seal(batches: impl IntoIterator<Item = Arc<StoredBatch>>) -> Option<SealedBlock> {
+    seal_shown(|add| {
+        for batch in batches {
+            add(Piece {
+                batch: batch.id,
+                first: batch.first,
+                source: &batch.source,
+                records: &batch.records,
+            });
+        }
+    })
 }
 
 /// Room for the texts of a block before more is asked for.
@@ -43,7 +66,7 @@ const TEXT_ROOM: usize = 1 << 20;
 /// Records on their way into columns.
 struct Gathered<'r> {
     /// Where texts are kept.
-    arena: &'r Arena<u8>,
+    arena: &'r Bump,
     /// Names of spans.
     names: Map<&'r str>,
     times: Vec<i64>,
@@ -82,7 +105,7 @@ enum Values<'r> {
 }
 
 impl<'r> Gathered<'r> {
-    fn new(arena: &'r Arena<u8>) -> Gathered<'r> {
+    fn new(arena: &'r Bump) -> Gathered<'r> {
         Gathered {
             arena,
             names: Map::default(),
@@ -107,18 +130,18 @@ impl<'r> Gathered<'r> {
         }
     }
 
-    fn add_batch(&mut self, batch: &StoredBatch) {
-        let source = self.source(&batch.source);
+    fn add_batch(&mut self, piece: &Piece<'_>) {
+        let source = self.source(piece.source);
         self.runs.push(Run {
-            batch: batch.id,
-            place: batch.first,
+            batch: piece.batch,
+            place: piece.first,
             start: self.times.len(),
-            rows: batch.records.len(),
+            rows: piece.records.len(),
             source,
         });
         // Records of one batch share their call-sites, so that comparing pointers nearly always is enough.
         let mut last: Option<(&Arc<CallSite>, u32)> = None;
-        for record in &batch.records {
+        for record in piece.records {
             let code = match last {
                 Some((known, code)) if Arc::ptr_eq(known, &record.callsite) => code,
                 _ => self.callsite(&record.callsite),
@@ -150,7 +173,7 @@ impl<'r> Gathered<'r> {
         code
     }
 
-    fn add_record(&mut self, record: &LogRecord) {
+    fn add_record(&mut self, record: &BorrowedRecord<'_>) {
         let mut shape = std::mem::take(&mut self.shape);
         shape.flags = record.flags.bits();
         shape.labels = 0;
@@ -207,8 +230,8 @@ impl<'r> Gathered<'r> {
     }
 
     /// Whether the record's columns are all there and it adds no shape.
-    fn has_shape(&self, record: &LogRecord) -> bool {
-        let fields = |owner, fields: &Fields| {
+    fn has_shape(&self, record: &BorrowedRecord<'_>) -> bool {
+        let fields = |owner, fields: &BorrowedFields<'_>| {
             fields
                 .iter()
                 .map(|(name, value)| self.known_fields.get(&key(owner, name, value)).copied())
@@ -245,7 +268,7 @@ impl<'r> Gathered<'r> {
         })
     }
 
-    fn add_fields(&mut self, owner: Owner, fields: &Fields, numbers: &mut Vec<u32>) {
+    fn add_fields(&mut self, owner: Owner, fields: &BorrowedFields<'_>, numbers: &mut Vec<u32>) {
         for (name, value) in fields {
             let number = self.column(key(owner, name, value));
             self.columns[number as usize].values.add(value, self.arena);
@@ -253,7 +276,7 @@ impl<'r> Gathered<'r> {
         }
     }
 
-    fn pack(&mut self, record: &LogRecord) -> u32 {
+    fn pack(&mut self, record: &BorrowedRecord<'_>) -> u32 {
         let number = self.column(FieldKey {
             owner: Owner::Packed,
             type_: Type::Json,
@@ -333,7 +356,7 @@ impl<'r> Gathered<'r> {
     }
 }
 
-fn key<'r>(owner: Owner, name: &'r str, value: &Value) -> FieldKey<'r> {
+fn key<'r>(owner: Owner, name: &'r str, value: &BorrowedValue<'_>) -> FieldKey<'r> {
     FieldKey {
         owner,
         type_: Type::of(value),
@@ -353,15 +376,17 @@ impl<'r> Values<'r> {
     }
 
     /// Adds a value of the type that the column has.
-    fn add(&mut self, value: &Value, arena: &'r Arena<u8>) {
+    fn add(&mut self, value: &BorrowedValue<'_>, arena: &'r Bump) {
         match (self, value) {
-            (Values::Nulls(count), Value::Null) => *count += 1,
-            (Values::Ints(ints), Value::Bool(value)) => ints.push(i64::from(*value)),
-            (Values::Ints(ints), Value::Int(value)) => ints.push(*value),
-            (Values::Ints(ints), Value::UInt(value)) => ints.push(*value as i64),
-            (Values::Floats(floats), Value::Float(value)) => floats.push(*value),
-            (Values::Texts(texts), Value::Text(value)) => texts.push(arena.alloc_str(value)),
-            (Values::Json(json), Value::List(_) | Value::Map(_)) => json.push(value.to_json()),
+            (Values::Nulls(count), BorrowedValue::Null) => *count += 1,
+            (Values::Ints(ints), BorrowedValue::Bool(value)) => ints.push(i64::from(*value)),
+            (Values::Ints(ints), BorrowedValue::Int(value)) => ints.push(*value),
+            (Values::Ints(ints), BorrowedValue::UInt(value)) => ints.push(*value as i64),
+            (Values::Floats(floats), BorrowedValue::Float(value)) => floats.push(*value),
+            (Values::Texts(texts), BorrowedValue::Text(value)) => texts.push(arena.alloc_str(value)),
+            (Values::Json(json), BorrowedValue::List(_) | BorrowedValue::Map(_)) => {
+                json.push(value.to_json())
+            }
             _ => unreachable!("the type is part of the column's key"),
         }
     }

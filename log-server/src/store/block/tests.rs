@@ -147,7 +147,7 @@ proptest! {
 #[test]
 fn words_that_are_nowhere_cost_one_small_column() {
     let record = |n: usize| LogRecord {
-        message: format!("request {n} of user u{} completed in {n} ms", n % 50),
+        message: format!("request {n} of user u{} completed in {n} ms", n % 50).into(),
         ..probe::probe()
     };
     let batch = StoredBatch {
@@ -178,7 +178,7 @@ fn words_that_are_nowhere_cost_one_small_column() {
 fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
     let record = |n: usize| LogRecord {
         fields: (0..3)
-            .map(|m| (format!("name{n}x{m}"), log_record::Value::Int(m)))
+            .map(|m| (format!("name{n}x{m}").into(), log_record::Value::Int(m)))
             .collect(),
         ..probe::probe()
     };

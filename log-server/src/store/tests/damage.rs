@@ -65,12 +65,11 @@ async fn check_survives(harm: impl Fn(&Path), expected: &str) {
         known.range(RecordId::new(2, 0)..).count(),
         "{expected}"
     );
-    assert!(
-        found
-            .records
-            .iter()
-            .all(|one| known.get(&one.id) == Some(&one.record.message))
-    );
+    assert!(found.records.iter().all(|one| {
+        known
+            .get(&one.id)
+            .is_some_and(|known| *known == one.record.message)
+    }));
     assert_eq!(
         stored(&store, batch("b", 5, r#"{"message":"new"}"#)).await,
         Appended::Stored
@@ -134,12 +133,11 @@ async fn a_flipped_bit_never_makes_a_record_say_something_else() {
         flip(path, positions[random.usize(..positions.len())] as u64);
         let reader = Store::open_to_read(data.path()).unwrap();
         let found = page(&reader, "order", TimeRange::ALL, None, 10_000);
-        assert!(
-            found
-                .records
-                .iter()
-                .all(|one| known.get(&one.id) == Some(&one.record.message))
-        );
+        assert!(found.records.iter().all(|one| {
+            known
+                .get(&one.id)
+                .is_some_and(|known| *known == one.record.message)
+        }));
         told += usize::from(found.partial.is_some());
         // Nothing that is missing goes unnoticed.
         let complete = found.records.len() == known.len();

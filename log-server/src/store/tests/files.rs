@@ -57,7 +57,7 @@ pub(super) fn everything(store: &Store) -> BTreeMap<RecordId, String> {
     loop {
         let page = page(store, "", TimeRange::ALL, after, 777);
         for one in page.records {
-            let again = found.insert(one.id, one.record.message);
+            let again = found.insert(one.id, one.record.message.into_owned());
             assert_eq!(again, None, "record {} was found twice", one.id);
         }
         after = page.next;
@@ -189,7 +189,7 @@ async fn what_a_snapshot_has_is_readable_as_long_as_it_lives_and_deleted_afterwa
         .blocks
         .iter()
         .flat_map(|block| block.batches().unwrap())
-        .map(|batch| batch.records[0].message.clone())
+        .map(|batch| batch.records[0].message.to_string())
         .collect();
     assert_eq!(old_messages, ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(count(&path, "replaced"), 8);

@@ -104,7 +104,11 @@ async fn levels_whose_time_is_up_are_taken_out_and_the_others_keep_their_ids() {
         assert!(after.iter().all(|(id, message)| before.get(id) == Some(message)));
         for (id, message) in &before {
             let found = store.record(*id).unwrap().map(|found| found.record.message);
-            assert_eq!(found.as_ref(), after.get(id), "{id} {message}");
+            assert_eq!(
+                found.as_deref(),
+                after.get(id).map(String::as_str),
+                "{id} {message}"
+            );
         }
         for (_, _, message, _) in kept {
             assert!(after.values().any(|found| found == message), "{message}");
