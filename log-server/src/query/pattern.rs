@@ -118,10 +118,10 @@ impl Pattern {
 
     /// Whether `text` as a whole fits. `scratch` is overwritten.
     pub fn is(&self, text: &str, scratch: &mut String) -> bool {
-        let text = fold(text, scratch);
         let [first, between @ .., last] = &self.pieces[..] else {
-            return text == self.pieces[0].folded;
+            return is_folded(text, &self.pieces[0].folded, scratch);
         };
+        let text = fold(text, scratch);
         let inner = text
             .strip_prefix(&*first.folded)
             .and_then(|rest| rest.strip_suffix(&*last.folded));
@@ -131,6 +131,15 @@ impl Pattern {
     /// Whether some part of `text` fits. `scratch` is overwritten.
     pub fn is_in(&self, text: &str, scratch: &mut String) -> bool {
         in_order(&self.pieces, fold(text, scratch))
+    }
+}
+
+/// Whether `text` without its case is `folded`. Most texts are told apart by their length or their first byte.
+fn is_folded(text: &str, folded: &str, scratch: &mut String) -> bool {
+    if text.is_ascii() {
+        text.eq_ignore_ascii_case(folded)
+    } else {
+        fold(text, scratch) == folded
     }
 }
 

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::StoreError;
 use super::block::{self, BYTES_MOST, Piece, ROWS_MOST};
 use super::blocks::{self, Block};
 use super::contents::Contents;
@@ -30,6 +29,7 @@ use super::schema;
 use super::superseded::Superseded;
 use super::tail::{self, Entry, StoredBatch};
 use super::writer::{Change, Request, Roll, Write, in_transaction, is_full};
+use super::{RecordId, StoreError};
 
 /// How often it looks for something to do without being told.
 const TICK: Duration = Duration::from_millis(500);
@@ -73,6 +73,8 @@ pub(super) struct Work {
     pub(super) finished: HashSet<PathBuf>,
     /// When a new partition may be tried again.
     roll_again: Option<Instant>,
+    /// The newest record when it was looked at last.
+    pub(super) newest: RecordId,
 }
 
 impl Sealer {
@@ -120,6 +122,7 @@ impl Sealer {
             }
         }
         self.delete_superseded()?;
+        self.give_back_live()?;
         self.roll_if_due()
     }
 

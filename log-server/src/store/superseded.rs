@@ -15,6 +15,13 @@ use super::{StoreError, crash};
 
 /// Batches deleted in one transaction: appends wait for it.
 const DELETED_AT_ONCE: i64 = 1_000;
+/// Free pages that the live file may keep when nothing arrives: one megabyte.
+const FREE_QUIET: i64 = 64;
+/// Free pages that it may keep for what arrives: the payloads of a block or two.
+const FREE_BUSY: i64 = 1_024;
+/// Pages given back in one step, for which appends wait.
+const GIVE_BACK: &str = "PRAGMA incremental_vacuum(64);";
+const FREE: &str = "PRAGMA freelist_count";
 const DELETE_SEALED: &str = "DELETE FROM batches WHERE id > ?1 AND id <= ?2";
 const FIRST_BATCH: &str = "SELECT coalesce(min(id), 0) FROM batches";
 
@@ -133,9 +140,33 @@ impl Sealer {
     }
 }
 
+impl Sealer {
+    /// Gives the room of deleted payloads in the live partition back to the disk, but for what will be used again at
+    /// once.
+    pub(super) fn give_back_live(&mut self) -> Result<(), StoreError> {
+        let live = self.contents.live();
+        let free = || live.with_reader(|reader| reader.query_row(FREE, [], |row| row.get::<_, i64>(0)));
+        let newest = *self.contents.newest().borrow();
+        let quiet = std::mem::replace(&mut self.work.newest, newest) == newest;
+        let may_keep = if quiet { FREE_QUIET } else { FREE_BUSY };
+        let mut left = free()?;
+        while left > may_keep && !self.stopping() {
+            let write = |writer: &Connection| writer.execute_batch(GIVE_BACK).map(|()| 0);
+            self.change(&live, Box::new(write))?;
+            let now = free()?;
+            // A file of the first format keeps its pages; and what arrives is to be sealed in time.
+            if now >= left || *self.contents.newest().borrow() != newest {
+                break;
+            }
+            left = now;
+        }
+        Ok(())
+    }
+}
+
 /// Gives back free pages, some at a time, so that it can be stopped.
 fn shrink(writer: &Connection, stop: &AtomicBool) -> rusqlite::Result<()> {
-    let free = || writer.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+    let free = || writer.query_row(FREE, [], |row| row.get::<_, i64>(0));
     let mut left = free()?;
     while left > 0 && !stop.load(Ordering::Relaxed) {
         writer.execute_batch("PRAGMA incremental_vacuum(1000);")?;

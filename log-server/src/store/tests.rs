@@ -1,6 +1,7 @@
 //! The store against a list in memory: whatever was appended is found, in order, once, also after reopening.
 
 mod files;
+mod room;
 mod formats;
 mod retention;
 mod damage;

@@ -32,7 +32,7 @@ pub(super) struct Groups<'a> {
     /// What is kept of each group besides its size; several aggregates may read one.
     states: Vec<(&'a Column, State)>,
     /// By the encoded values.
-    groups: HashMap<Box<[u8]>, Group>,
+    groups: HashMap<Box<[u8]>, Group, foldhash::fast::RandomState>,
     memory: usize,
     matched: u64,
     left_out: u64,
@@ -83,7 +83,7 @@ impl<'a> Groups<'a> {
         Groups {
             table,
             states,
-            groups: HashMap::new(),
+            groups: HashMap::default(),
             memory: 0,
             matched: 0,
             left_out: 0,
@@ -132,10 +132,15 @@ impl<'a> Groups<'a> {
             let value = value.map(|text| &text[..text.floor_char_boundary(VALUE_BYTES)]);
             encode_value(&mut self.key, value);
         }
-        if !self.has_room() {
-            self.left_out += count;
-        } else if let Some(group) = self.groups.get_mut(&*self.key) {
+        if let Some(group) = self.groups.get_mut(&*self.key) {
             group.count += count;
+        } else if self.begin() {
+            self.groups
+                .get_mut(&*self.key)
+                .expect("it has just been made")
+                .count = count;
+        } else {
+            self.left_out += count;
         }
     }
 
@@ -161,14 +166,24 @@ impl<'a> Groups<'a> {
         }
     }
 
-    pub(super) fn rows(mut self) -> Grouped {
+    /// The rows of the groups; only of the `most` that are counted most often, and of those that are counted as often as
+    /// the last of them, if no more will be shown.
+    pub(super) fn rows(mut self, most: Option<usize>) -> Grouped {
         // Of no records, nothing is there to tell apart; but how many they are is 0 and not nothing.
         if self.groups.is_empty() && self.table.by.is_empty() && self.table.every.is_none() {
             let states = self.states.iter().map(|(_, state)| state.clone()).collect();
             self.groups.insert(Box::default(), Group { count: 0, states });
         }
         let (table, states) = (self.table, self.states);
-        let rows = self.groups.iter().map(|(key, group)| {
+        let mut counts: Vec<u64> = self.groups.values().map(|group| group.count).collect();
+        let least = match most.and_then(|most| most.checked_sub(1)) {
+            Some(last) if last < counts.len() => {
+                *counts.select_nth_unstable_by(last, |one, other| other.cmp(one)).1
+            }
+            Some(_) | None => 0,
+        };
+        let shown = self.groups.iter().filter(|(_, group)| group.count >= least);
+        let rows = shown.map(|(key, group)| {
             let mut row = decode(table, key);
             row.extend(table.aggregates.iter().map(|aggregate| match aggregate {
                 Aggregate::Count => Cell::Number(Number::Int(group.count.into())),
@@ -207,11 +222,8 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Whether there is a group for the key, or room for one, which is then made.
-    fn has_room(&mut self) -> bool {
-        if self.groups.contains_key(&*self.key) {
-            return true;
-        }
+    /// Makes a group for the key if there is room for one.
+    fn begin(&mut self) -> bool {
         if self.groups.len() >= GROUPS || self.memory >= MEMORY {
             return false;
         }
@@ -224,13 +236,11 @@ impl<'a> Groups<'a> {
 
     /// Whether there was room.
     fn add_to_group(&mut self, record: &LogRecord, source: &Source) -> bool {
-        if !self.has_room() {
+        if !self.groups.contains_key(&*self.key) && !self.begin() {
             return false;
         }
-        let group = self
-            .groups
-            .get_mut(&*self.key)
-            .expect("it has just been made sure of");
+        let group = self.groups.get_mut(&*self.key);
+        let group = group.expect("it has just been made sure of");
         group.count += 1;
         for ((column, _), state) in self.states.iter().zip(&mut group.states) {
             let before = state.bytes();

@@ -16,7 +16,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use crate::query::{Aggregate, Column, Pipeline, Query, Table};
+use crate::query::{Aggregate, Column, Pipeline, Query, Step, Table};
 use crate::store::{Budget, Parts, Scan, Seen, Store, StoreError, StoredRecord, TimeRange};
 
 use super::answer::why;
@@ -79,7 +79,7 @@ pub(super) fn run(
         };
         let mut groups = Groups::new(table);
         threads.into_iter().for_each(|thread| groups.merge(thread));
-        let grouped = groups.rows();
+        let grouped = groups.rows(most_counted(pipeline, table));
         let mut rows = Rows::of(table, grouped.rows);
         pipeline.steps.iter().for_each(|step| rows.step(step));
         let memory = grouped.overflowed.then_some("the memory limit was reached");
@@ -106,6 +106,15 @@ pub(super) fn run(
         scanned: chosen.scanned,
         partial: chosen.partial.map(why),
     })
+}
+
+/// How many rows are left of the table after its first step, if these are the ones that are counted most often.
+fn most_counted(pipeline: &Pipeline, table: &Table) -> Option<usize> {
+    let by_count = table.every.is_none() && table.aggregates.first() == Some(&Aggregate::Count);
+    match pipeline.steps.first() {
+        Some(Step::Limit(most)) if by_count => Some(*most),
+        Some(Step::Limit(_) | Step::Sort(_) | Step::Fields(_)) | None => None,
+    }
 }
 
 /// Whether the table only says how many records there are, by one column at most.

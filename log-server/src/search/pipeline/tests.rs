@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::groups::Groups;
+use super::rows::Rows;
 use crate::query::tests::{oracle, random};
 use crate::query::{Aggregate, Column, Function, Number, Table, parse};
 use crate::search::{SearchParams, Searcher};
@@ -138,7 +139,7 @@ proptest! {
             let width = table.aggregates.len();
             truth.insert(Vec::new(), (0, vec![Vec::new(); width], vec![HashSet::new(); width]));
         }
-        for grouped in [groups_of(&records).rows(), merged.rows()] {
+        for grouped in [groups_of(&records).rows(None), merged.rows(None)] {
             prop_assert_eq!(grouped.rows.len(), truth.len());
             prop_assert_eq!((grouped.matched, grouped.left_out), (records.len() as u64, 0));
             for row in grouped.rows {
@@ -161,6 +162,30 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_most_counted_groups_are_the_same_whether_the_others_are_looked_at_or_not() {
+    let table = parse("| count by n").unwrap().pipeline.table.unwrap();
+    let counted = || {
+        let mut groups = Groups::new(&table);
+        // Each count twice, so that the last of those that are wanted is often one of two.
+        (0..40_u64).for_each(|n| groups.add_counted(Some(&n.to_string()), n / 2));
+        groups.add_counted(None, 7);
+        groups
+    };
+    let all = Rows::of(&table, counted().rows(None).rows).rows;
+    for most in [0, 1, 2, 5, 26, 40, 41, 50] {
+        let found = Rows::of(&table, counted().rows(Some(most)).rows).rows;
+        assert!(most == 0 || found.len() <= (most + 2).min(all.len()), "{most}");
+        let both = [&found, &all].map(|rows| {
+            rows.iter()
+                .take(most)
+                .map(|row| (row[0].text(), row[1].text()))
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(both[0], both[1], "{most}");
     }
 }
 
@@ -353,7 +378,7 @@ fn what_finds_no_room_is_counted_and_what_did_is_exact() {
             groups.add(&batch.records[0], &source);
         }
     }
-    let grouped = groups.rows();
+    let grouped = groups.rows(None);
     assert_eq!(
         (grouped.rows.len(), grouped.matched, grouped.left_out),
         (50_000, 120_000, 20_000)
