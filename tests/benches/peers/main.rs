@@ -6,7 +6,7 @@
 //! | `VICTORIA_LOGS` | path of its binary; without it only our server is measured |
 //! | `BENCH_RECORDS` | how many records at most (1,000,000) |
 //! | `BENCH_FILE` | NDJSON with `ts level service host target msg trace_id spans fields`, or a directory of plain log files, or `random` for text without templates; made here if it is not set |
-//! | `BENCH_BATCH` | records in a batch (200) |
+//! | `BENCH_BATCH` | records in a batch (1,000) |
 //! | `BENCH_DATA` | where both keep their data, which must not be there yet; or, if it is, the data to ask about, and nothing is sent |
 //! | `BENCH_ROUNDS` | rounds of each question (9) |
 
@@ -54,6 +54,7 @@ async fn main() {
         Some(binary) => Some(victoria::Server::start(binary, &data).await),
         None => None,
     };
+    settled(ours.pid()).await;
     questions::ask(&ours, theirs.as_ref(), number("BENCH_ROUNDS", 9)).await;
     println!("memory after the questions: ours {}", ours.memory());
     if let Some(theirs) = theirs {
