@@ -75,6 +75,8 @@ pub(super) struct Work {
     roll_again: Option<Instant>,
     /// The newest record when it was looked at last.
     pub(super) newest: RecordId,
+    /// Whether the live partition had no free pages to give back then, and nothing was deleted since.
+    pub(super) given_back: bool,
 }
 
 impl Sealer {

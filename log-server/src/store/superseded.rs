@@ -99,6 +99,7 @@ impl Sealer {
         after: i64,
         through: i64,
     ) -> Result<(), StoreError> {
+        self.work.given_back = false;
         let mut after = after;
         while after < through && !self.stopping() {
             let end = through.min(after + DELETED_AT_ONCE);
@@ -117,6 +118,7 @@ impl Sealer {
     }
 
     fn delete_columns(&mut self, partition: &Arc<Partition>, replaced: Vec<i64>) -> Result<(), StoreError> {
+        self.work.given_back = false;
         for block in replaced {
             let write = move |writer: &Connection| blocks::delete_replaced(writer, &[block]).map(|()| 0);
             self.change(partition, Box::new(write))?;
@@ -148,6 +150,9 @@ impl Sealer {
         let free = || live.with_reader(|reader| reader.query_row(FREE, [], |row| row.get::<_, i64>(0)));
         let newest = *self.contents.newest().borrow();
         let quiet = std::mem::replace(&mut self.work.newest, newest) == newest;
+        if quiet && self.work.given_back {
+            return Ok(());
+        }
         let may_keep = if quiet { FREE_QUIET } else { FREE_BUSY };
         let mut left = free()?;
         while left > may_keep && !self.stopping() {
@@ -160,6 +165,7 @@ impl Sealer {
             }
             left = now;
         }
+        self.work.given_back = quiet && left <= may_keep;
         Ok(())
     }
 }
