@@ -126,17 +126,20 @@ async fn weight(browser: &Browser) {
     );
 }
 
-/// What waits for a frame after the one in which something new stands in the list or in the table.
-const ENTER: &str = "const [list, result] = ['list', 'result'].map((id) => document.getElementById(id)), chart = document.querySelector('#histogram svg');
-    const before = [list.firstElementChild, result.firstElementChild];
+/// What waits for a frame after the one in which something new stands in the list or in the table. What stood there is
+/// looked at after the form was sent: changing the state may draw the old answer again.
+const ENTER: &str = "const [list, result, empty] = ['list', 'result', 'empty'].map((id) => document.getElementById(id));
+    const standing = () => [list.firstElementChild, result.firstElementChild, empty.hidden];
     document.getElementById('query').value = QUERY;
+    empty.hidden = true;
     const start = performance.now();
     document.getElementById('query-form').requestSubmit();
+    const before = standing();
     return new Promise((done) => {
         let rows = 0;
         const look = () => {
             const now = performance.now();
-            const shown = list.firstElementChild !== before[0] || result.firstElementChild !== before[1] || !document.getElementById('empty').hidden;
+            const shown = standing().some((each, at) => each !== before[at]);
             if (shown && rows === 0) requestAnimationFrame(() => { rows = performance.now() - start; });
             if (rows > 0 && document.getElementById('progress').hidden || now - start > 30000) done([rows, now - start]);
             else requestAnimationFrame(look);

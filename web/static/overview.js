@@ -12,7 +12,7 @@ import { nothingStored } from "./empty.js";
 import { issueList } from "./issues.js";
 import { term } from "./query-text.js";
 import { searchParameters } from "./state.js";
-import { ago } from "./time.js";
+import { ago, stamp } from "./time.js";
 
 /** Often enough for a number on a wall, seldom enough to cost nothing. */
 const AGAIN = 15_000;
@@ -54,7 +54,7 @@ export class Overview {
       const range = searchParameters({ ...state, q: "" });
       // Not told from when, the server tells of the last hour.
       const [told, found] = await Promise.all([stats({ from: "0", ...range }, signal), this.issues(range, signal)]);
-      if (!signal.aborted) this.draw(told, found);
+      if (!signal.aborted) this.draw(told, found, state.utc);
     } catch (error) {
       if (signal.aborted) return;
       if (isAbsent(error)) return this.on.absent();
@@ -85,8 +85,8 @@ export class Overview {
     }
   }
 
-  /** @param {Stats} told @param {Issue[] | null} found */
-  draw(told, found) {
+  /** @param {Stats} told @param {Issue[] | null} found @param {boolean} utc */
+  draw(told, found, utc) {
     if (Number(told.store.records) === 0) {
       const live = () => this.on.go({ view: "records", live: true });
       const said = nothingStored({ live, copy: this.on.copy });
@@ -96,7 +96,7 @@ export class Overview {
       element("section", { class: "card wide" }, element("h2", {}, "Services"), this.services(told.services)),
       ...(found ? [this.newest(found)] : []),
       this.places(told.services),
-      this.store(told),
+      this.store(told, utc),
     );
   }
 
@@ -199,13 +199,13 @@ export class Overview {
     );
   }
 
-  /** @param {Stats} told */
-  store({ store, services }) {
+  /** @param {Stats} told @param {boolean} utc */
+  store({ store, services }, utc) {
     const lost = services.reduce((sum, service) => sum + Number(service.lost ?? 0), 0);
     const facts = [
       `${Number(store.records).toLocaleString("en")} records`,
       size(Number(store.bytes)),
-      store.oldest && `since ${ago(Date.parse(store.oldest), Date.now()).replace(" ago", "")} ago`,
+      store.oldest && `since ${stamp(Date.parse(store.oldest), utc).slice(0, 16)}`,
     ].filter(Boolean);
     return element(
       "p",
