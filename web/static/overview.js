@@ -200,7 +200,7 @@ export class Overview {
   }
 
   /** @param {Stats} told @param {boolean} utc */
-  store({ store, services }, utc) {
+  store({ store, services, partial }, utc) {
     const lost = services.reduce((sum, service) => sum + Number(service.lost ?? 0), 0);
     const facts = [
       `${Number(store.records).toLocaleString("en")} records`,
@@ -211,6 +211,7 @@ export class Overview {
       "p",
       { class: "store muted" },
       `Stored: ${facts.join(" · ")}. `,
+      partial === null ? "" : element("span", { class: "partial" }, "Partial: ", text(partial), ". "),
       lost > 0
         ? this.link(`${lost.toLocaleString("en")} records are known to be lost.`, "flags:lost")
         : "No record is known to be lost.",
