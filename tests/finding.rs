@@ -120,6 +120,18 @@ async fn fields_show_their_values_and_a_click_filters() {
     browser.until_rows(10).await;
     browser.driver.back().await.unwrap();
     browser.until_query("service:web").await;
+    browser.until_rows(30).await;
+    // What the spans say is found there, too.
+    browser.run("const box = document.getElementById('field-filter'); box.value = 'span.'; box.dispatchEvent(new Event('input'))").await;
+    browser.until_it_is(names, json!(["span.method"])).await;
+    browser
+        .run("document.querySelector('#field-list .field-name').click()")
+        .await;
+    browser
+        .click("#field-list .top-values", "Only span.method:GET")
+        .await;
+    browser.until_query("service:web span.method:GET").await;
+    browser.until_rows(30).await;
     browser.close().await;
 }
 

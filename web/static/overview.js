@@ -7,6 +7,7 @@
  */
 
 import { isAbsent, issues, stats } from "./api.js";
+import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { nothingStored } from "./empty.js";
 import { issueList } from "./issues.js";
@@ -36,33 +37,25 @@ export class Overview {
   constructor(on) {
     this.on = on;
     this.root = byId("overview");
-    this.controller = new AbortController();
+    this.asking = new Asking({ running: on.running, failed: (error) => (isAbsent(error) ? on.absent() : on.failed(error)) });
     this.timer = 0;
   }
 
   stop() {
     clearTimeout(this.timer);
-    this.controller.abort();
+    this.asking.stop();
   }
 
   /** @param {State} state @param {boolean} [unasked] it looks again by itself: nobody waits */
   async run(state, unasked = false) {
     this.stop();
-    if (!unasked) this.on.running(true);
-    const { signal } = (this.controller = new AbortController());
-    try {
+    const done = this.asking.run(async (signal) => {
       const range = searchParameters({ ...state, q: "" });
       // Not told from when, the server tells of the last hour.
       const [told, found] = await Promise.all([stats({ from: "0", ...range }, signal), this.issues(range, signal)]);
       if (!signal.aborted) this.draw(told, found, state.utc);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (isAbsent(error)) return this.on.absent();
-      this.on.failed(/** @type {Error} */ (error));
-    } finally {
-      if (!signal.aborted) this.on.running(false);
-    }
-    if (!signal.aborted) this.timer = window.setTimeout(() => this.look(state), AGAIN);
+    }, { unasked });
+    if (await done) this.timer = window.setTimeout(() => this.look(state), AGAIN);
   }
 
   /** @param {State} state */

@@ -181,6 +181,7 @@ export class Records {
     const records = columns ? [] : answer.records;
     this.list.replace(records, state.utc, soughtWords(answer.read_as));
     this.listStands = true;
+    this.fields.see(records);
     if (scrolled) scrollTo(0, 0);
     byId("empty").hidden = true;
     this.summary.found(answer, columns ? null : this.list.size, state.live);
