@@ -1,8 +1,9 @@
 //! Finding one's way on the page, in a real browser: what completes a query, columns, fields and their values, what
 //! happened around a record, its trace, files to take away, searches to keep.
 
-use e2e::Stack;
+use e2e::{Process, Stack};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use thirtyfour::prelude::*;
 
 use crate::browser::Browser;
@@ -119,6 +120,18 @@ async fn fields_show_their_values_and_a_click_filters() {
     browser.until_rows(10).await;
     browser.driver.back().await.unwrap();
     browser.until_query("service:web").await;
+    browser.until_rows(30).await;
+    // What the spans say is found there, too.
+    browser.run("const box = document.getElementById('field-filter'); box.value = 'span.'; box.dispatchEvent(new Event('input'))").await;
+    browser.until_it_is(names, json!(["span.method"])).await;
+    browser
+        .run("document.querySelector('#field-list .field-name').click()")
+        .await;
+    browser
+        .click("#field-list .top-values", "Only span.method:GET")
+        .await;
+    browser.until_query("service:web span.method:GET").await;
+    browser.until_rows(30).await;
     browser.close().await;
 }
 
@@ -171,24 +184,43 @@ async fn a_trace_is_a_tree_over_services_with_the_wait_told_apart() {
     browser.close().await;
 }
 
+/// What one gets by clicking on a format.
+async fn download(browser: &Browser, format: &str) -> Vec<u8> {
+    let link = browser
+        .run(&format!("return document.getElementById('export-{format}').href"))
+        .await;
+    let answer = reqwest::get(link.as_str().unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200, "{link}");
+    answer.bytes().await.unwrap().to_vec()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_that_matched_can_be_taken_away_as_a_file() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=service:web&from=all", stack.page), 1_440).await;
     browser.until_rows(30).await;
     for format in ["ndjson", "csv"] {
-        let link = browser
-            .run(&format!("return document.getElementById('export-{format}').href"))
-            .await;
-        let file = reqwest::get(link.as_str().unwrap())
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let lines = file.lines().filter(|line| line.contains("step ")).count();
-        assert_eq!(lines, 30, "{format}: {file:.200}");
+        let file = download(&browser, format).await;
+        let text = String::from_utf8(file).unwrap();
+        let lines = text.lines().filter(|line| line.contains("step ")).count();
+        assert_eq!(lines, 30, "{format}: {text:.200}");
     }
+
+    // The incident file is a page of its own.
+    let directory = TempDir::new().unwrap();
+    let incident = directory.path().join("incident.db");
+    std::fs::write(&incident, download(&browser, "sqlite").await).unwrap();
+    let arguments = ["open", incident.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let mut opened = Process::start("log-server", &arguments, &[]);
+    let page = opened.told("  page      ").await;
+    browser
+        .driver
+        .goto(format!("{page}/?q=level:error&from=all"))
+        .await
+        .unwrap();
+    browser.until_messages(&["step 15"]).await;
+    browser.search("").await;
+    browser.until_rows(30).await;
     browser.close().await;
 }
 

@@ -8,6 +8,8 @@ use tracing::{Dispatch, debug, error, info, warn};
 use tracing_subscriber::prelude::*;
 
 use crate::browser::Browser;
+use crate::canned::HOSTILE;
+use crate::views::{OPEN_ALL, harmless, see};
 
 fn logger(stack: &Stack, service: &str) -> (Dispatch, Guard) {
     let (layer, guard) = log_layer::builder(service)
@@ -200,6 +202,17 @@ async fn what_does_not_parse_is_searched_as_text_and_says_why() {
         .await
         .unwrap();
     assert!(reading.to_lowercase().contains("text"), "{reading}");
+
+    // An error says where it is, and a step that is none that it was not taken for one.
+    let marked = "return document.querySelector('#reading mark') !== null";
+    browser.until_it_is(marked, json!(true)).await;
+    browser.search("strange | cuont by level").await;
+    let told = "return document.getElementById('reading').textContent.includes('a step is one of count, top, stats')";
+    browser.until_it_is(told, json!(true)).await;
+    browser.click("#reading", "search it as text").await;
+    let read = "return document.getElementById('reading').textContent.startsWith('Searched as the text strange | cuont by level')";
+    browser.until_it_is(read, json!(true)).await;
+    assert!(browser.url().await.contains("as=text"), "{}", browser.url().await);
     browser.close().await;
 }
 
@@ -233,47 +246,101 @@ async fn the_keyboard_is_enough() {
     browser.close().await;
 }
 
+/// Sends every hostile text in every place where a sender chooses it; keeps a search of that name, too.
+async fn send_hostile(stack: &Stack) {
+    for text in HOSTILE {
+        let record = json!({ "level": "error", "message": text, "target": text, "file": text, "line": 1, "thread": text,
+            "trace_id": text, "span_id": text, "fields": { text: text, "list": [text], "map": { text: text } },
+            "spans": [{ "name": text, "fields": { text: text, "queued_ms": 3 } }] });
+        let source = json!({ "service": text, "instance": text, "host": text, "version": text, "attrs": { text: text } });
+        let batch = json!({ "source": source, "records": [record] });
+        let _: Value = stack.client().call("append", (batch,)).await.unwrap();
+        let alert = json!({ "threshold": 1, "above": true, "window_s": 300, "webhook": "https://127.0.0.1:9/<b>", "cooldown_s": 0, "enabled": false });
+        let saved = reqwest::Client::new()
+            .post(format!("{}/api/saved", stack.page))
+            .json(&json!({ "name": text, "q": text, "from": "", "alert": alert }));
+        let kept = saved.send().await.unwrap();
+        assert_eq!(kept.status(), 200, "{:?}", kept.text().await);
+    }
+    stack.until_count("", HOSTILE.len() as u64).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_records_are_shown_as_text_and_nothing_of_them_runs() {
+async fn hostile_records_are_text_in_every_view_and_nothing_of_them_runs() {
     let stack = Stack::start().await;
-    let hostile = [
-        "<img src=x onerror=\"window.ran=true\">",
-        "\"><svg/onload=\"window.ran=true\">",
-        "\u{1b}[31m\u{202e}evil",
-    ];
-    let records: Vec<Value> =
-        hostile.iter().map(|text| json!({"message": text, "level": "error", "fields": {*text: text}, "spans": [{"name": text}], "target": text})).collect();
-    let batch = json!({"source": {"service": hostile[0], "host": hostile[1]}, "records": records});
-    let _: Value = stack.client().call("append", (batch,)).await.unwrap();
-    let browser = Browser::open(&format!("{}/?view=records", stack.page), 390).await;
-    until("three rows", async || match browser.messages().await.len() {
-        3 => Ok(()),
-        other => Err(other.to_string()),
-    })
-    .await;
+    send_hostile(&stack).await;
+    let records = stack.all("").await;
+    let browser = Browser::open(&stack.page, 390).await;
+    let (mut views, all) = (Vec::new(), HOSTILE.len());
+    let mut add = |parameters: &[(&str, &str)], there: String| {
+        let address = reqwest::Url::parse_with_params("http://a/", parameters).unwrap();
+        views.push((format!("?{}", address.query().unwrap_or_default()), there));
+    };
+    let every = ("from", "all");
+    add(
+        &[("view", "overview"), every],
+        format!("#overview tbody tr:nth-child({all})"),
+    );
+    add(
+        &[("view", "records"), every, ("fields", "1")],
+        "#field-list li:nth-child(12)".to_owned(),
+    );
+    add(
+        &[("view", "issues"), every],
+        format!("#issues .issue-list > li:nth-child({all})"),
+    );
+    add(
+        &[("view", "saved")],
+        format!("#saved .saved-list li:nth-child({all})"),
+    );
+    for by in [
+        "service", "target", "callsite", "spans", "host", "version", "thread",
+    ] {
+        let rows = "#result .row-bars li:nth-child(2)".to_owned();
+        add(&[("q", &format!("* | count by {by}")), every], rows);
+    }
+    add(
+        &[("q", "* | count by service, host"), every, ("chart", "table")],
+        format!("#result tbody tr:nth-child({all})"),
+    );
+    add(
+        &[("q", "* | timechart 1h count by service"), every],
+        "#result .timeline path".to_owned(),
+    );
+    for record in &records {
+        let id = record["id"].as_str().unwrap();
+        add(
+            &[("view", "context"), ("id", id), ("scope", "all")],
+            format!("#context-list li:nth-child({all})"),
+        );
+        if let Some(trace) = record["trace_id"].as_str() {
+            add(
+                &[("view", "trace"), ("trace", trace), ("id", id)],
+                "#trace .row".to_owned(),
+            );
+        }
+    }
+    for (view, there) in &views {
+        see(&browser, &stack.page, view, there).await;
+        browser.run(OPEN_ALL).await;
+        harmless(&browser, view).await;
+    }
+    browser
+        .driver
+        .goto(format!("{}/?view=records&from=all", stack.page))
+        .await
+        .unwrap();
+    browser.until_rows(all).await;
     browser
         .run("document.querySelectorAll('#list .row').forEach((row) => row.click())")
         .await;
-    until("three open records", async || {
-        let open = browser
-            .run("return document.querySelectorAll('#list .record').length")
-            .await;
-        if open == json!(3) {
-            Ok(())
-        } else {
-            Err(open.to_string())
-        }
-    })
-    .await;
-    let injected = browser
-        .run("return document.querySelectorAll('#list img, #list svg, #list script').length")
-        .await;
-    assert_eq!(injected, json!(0));
-    assert!(
-        browser.text().await.contains("<img src=x"),
-        "{}",
-        browser.text().await
-    );
+    let open = "return document.querySelectorAll('#list .record').length";
+    browser.until_it_is(open, json!(all)).await;
+    // As often as it was sent: the message, and most of the places that an open record shows.
+    let shown = "return document.getElementById('list').textContent.split('<img src=x onerror=\"window.ran=2\">').length - 1";
+    let times = browser.run(shown).await.as_u64().unwrap();
+    assert!(times >= 14, "{times}: {}", browser.text().await);
+    harmless(&browser, "every record open").await;
     browser.close().await;
 }
 

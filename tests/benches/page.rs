@@ -2,8 +2,8 @@
 //! live keeps, and what crosses the network. `cargo bench -p e2e --bench page`; nothing else should run beside it.
 //!
 //! `BENCH_DATA` names a data directory to look at (of the generator's records, if figures are to be compared); else
-//! `BENCH_RECORDS` (200,000) are made. `BENCH_PARTS` chooses among `search scroll live weight`; `BENCH_LIVE` says how
-//! many seconds the tab follows (60).
+//! `BENCH_RECORDS` (200,000) are made. `BENCH_PARTS` chooses among `weight search scroll flood live`; `BENCH_LIVE` says
+//! how many seconds the tab follows (60).
 
 #[expect(dead_code, reason = "tests of the page need more of it")]
 #[path = "../browser.rs"]
@@ -11,7 +11,7 @@ mod browser;
 #[path = "peers/records.rs"]
 mod records;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use browser::Browser;
 use e2e::{Process, RedisServer, until};
@@ -20,6 +20,7 @@ use records::{BATCH, Records};
 use rpc::{Client, RawArgs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 /// The thirteen queries of the comparison with other servers. All but the last three have records as their first page.
 const QUERIES: [(&str, &str); 13] = [
@@ -44,6 +45,8 @@ const ROWS: usize = 10_000;
 const FRAMES: usize = 600;
 /// Records a second while a tab follows.
 const RATE: usize = 1_000;
+/// Records in each batch of the flood, how often one is sent, and how many: 100,000 records a second for ten seconds.
+const FLOOD: (usize, Duration, usize) = (5_000, Duration::from_millis(50), 200);
 
 #[tokio::main]
 async fn main() {
@@ -51,7 +54,7 @@ async fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
-    let wanted = std::env::var("BENCH_PARTS").unwrap_or_else(|_| "weight search scroll live".into());
+    let wanted = std::env::var("BENCH_PARTS").unwrap_or_else(|_| "weight search scroll flood live".into());
     let parts: Vec<&str> = wanted.split(' ').collect();
     let directory = TempDir::new().unwrap();
     let redis = RedisServer::start().await;
@@ -94,6 +97,7 @@ async fn main() {
             "search" => search(&browser).await,
             "scroll" => scroll(&browser).await,
             "live" => live(&browser, &page, &client).await,
+            "flood" => flood(&browser, &page, &client).await,
             other => panic!("BENCH_PARTS: there is no {other}"),
         }
     }
@@ -126,17 +130,20 @@ async fn weight(browser: &Browser) {
     );
 }
 
-/// What waits for a frame after the one in which something new stands in the list or in the table.
-const ENTER: &str = "const [list, result] = ['list', 'result'].map((id) => document.getElementById(id)), chart = document.querySelector('#histogram svg');
-    const before = [list.firstElementChild, result.firstElementChild];
+/// What waits for a frame after the one in which something new stands in the list or in the table. What stood there is
+/// looked at after the form was sent: changing the state may draw the old answer again.
+const ENTER: &str = "const [list, result, empty] = ['list', 'result', 'empty'].map((id) => document.getElementById(id));
+    const standing = () => [list.firstElementChild, result.firstElementChild, empty.hidden];
     document.getElementById('query').value = QUERY;
+    empty.hidden = true;
     const start = performance.now();
     document.getElementById('query-form').requestSubmit();
+    const before = standing();
     return new Promise((done) => {
         let rows = 0;
         const look = () => {
             const now = performance.now();
-            const shown = list.firstElementChild !== before[0] || result.firstElementChild !== before[1] || !document.getElementById('empty').hidden;
+            const shown = standing().some((each, at) => each !== before[at]);
             if (shown && rows === 0) requestAnimationFrame(() => { rows = performance.now() - start; });
             if (rows > 0 && document.getElementById('progress').hidden || now - start > 30000) done([rows, now - start]);
             else requestAnimationFrame(look);
@@ -215,6 +222,52 @@ async fn scroll(browser: &Browser) {
         frames[FRAMES * 95 / 100],
         frames[FRAMES - 1],
         longer.len(),
+    );
+}
+
+/// Somebody reads an open record while 100,000 others a second arrive.
+async fn flood(browser: &Browser, page: &str, client: &Client) {
+    let (size, every, count) = FLOOD;
+    let batch = |number: usize, size: usize| {
+        let record = |each: usize| json!({ "level": "info", "message": format!("request {each} done"), "fields": { "number": number, "path": "/flood" } });
+        let records: Vec<Value> = (0..size).map(record).collect();
+        json!({ "source": { "service": "flood" }, "records": records }).to_string()
+    };
+    append(client, batch(0, 90)).await;
+    browser
+        .driver
+        .goto(format!("{page}/?q=service:flood&live=1&from=-15m"))
+        .await
+        .unwrap();
+    browser.until_rows(90).await;
+    browser
+        .run("document.querySelectorAll('#list .row')[40].click(); scrollTo(0, 500)")
+        .await;
+    browser
+        .run("const item = document.querySelector('#list .open'); window.seen = new Set(); window.shifts = 0; window.longest = 0;
+        let before = performance.now();
+        const look = (now) => { seen.add(Math.round(item.getBoundingClientRect().top)); longest = Math.max(longest, now - before); before = now; requestAnimationFrame(look); };
+        requestAnimationFrame(look);
+        new PerformanceObserver((list) => { shifts += list.getEntries().length; }).observe({ type: 'layout-shift' })")
+        .await;
+    let batches: Vec<String> = (1..=count).map(|number| batch(number, size)).collect();
+    let mut clock = tokio::time::interval(every);
+    let mut appending = JoinSet::new();
+    let started = Instant::now();
+    for batch in batches {
+        clock.tick().await;
+        let client = client.clone();
+        appending.spawn(async move { append(&client, batch).await });
+    }
+    appending.join_all().await;
+    let rate = (size * count) as f64 / started.elapsed().as_secs_f64();
+    let told = browser
+        .run("return [seen.size, shifts, longest, document.getElementById('pill').textContent]")
+        .await;
+    let (places, shifts, longest, waiting): (u64, u64, f64, String) = serde_json::from_value(told).unwrap();
+    println!(
+        "flood: {rate:.0} records a second for {:.1} s: the open record stood in {places} place(s), {shifts} layout shifts, the longest frame {longest:.0} ms; waiting: {waiting}",
+        started.elapsed().as_secs_f64(),
     );
 }
 

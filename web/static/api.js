@@ -82,6 +82,7 @@
  * @property {number} lost
  * @property {{ callsite: string, records: number, bytes: number }[]} [callsites]
  * @typedef {object} Stats
+ * @property {string | null} partial
  * @property {ServiceStats[]} services
  * @property {{ records: number, bytes: number, oldest: string | null, newest: string | null, partitions?: number }} store
  *

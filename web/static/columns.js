@@ -5,7 +5,7 @@
  * @import { Fields, LogRecord, Value } from "./api.js"
  */
 
-import { isMap, isPlain, valueText } from "./value.js";
+import { asError, isMap, isPlain, valueText } from "./value.js";
 
 const OWN =
   "id time level message service instance host version boot seq target file line thread trace_id span_id".split(" ");
@@ -69,11 +69,17 @@ export function pairs({ fields = {} }, columns) {
   for (const [name, value] of Object.entries(fields)) {
     if (line.length > PAIRS_MOST) return `${line} …`;
     if (columns.includes(name)) continue;
-    const shown = value === null || isPlain(value) ? String(short(value)) : JSON.stringify(value);
-    const said = /[\s="]/.test(shown) && typeof value === "string" ? JSON.stringify(shown) : shown;
+    const shown = inLine(value);
+    const said = /[\s="]/.test(shown) && (typeof value === "string" || asError(value)) ? JSON.stringify(shown) : shown;
     line += `${line && "  "}${name}=${said.length > PAIR_MOST ? `${said.slice(0, PAIR_MOST)}…` : said}`;
   }
   return line;
+}
+
+/** @param {Value} value */
+function inLine(value) {
+  if (value === null || isPlain(value)) return String(short(value));
+  return asError(value) ? valueText(value).replaceAll("\ncaused by:", ":") : JSON.stringify(value);
 }
 
 /** Narrow enough for several, wide enough for a path. */

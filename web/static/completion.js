@@ -37,6 +37,9 @@ const STAGES = [
   { text: "fields", about: "only these" },
 ];
 
+/** What the `|` of a query can begin. */
+export const STAGE_NAMES = STAGES.map(({ text }) => text.split(" ", 1)[0]);
+
 /** Words of a stage that are no fields. */
 const AGGREGATES = "count sum avg min max p50 p90 p95 p99 distinct by desc asc".split(" ");
 

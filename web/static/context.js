@@ -7,6 +7,7 @@
  */
 
 import { ApiError, context, trace } from "./api.js";
+import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { List } from "./list.js";
 import { recordView } from "./record.js";
@@ -38,36 +39,33 @@ export class Context {
       move: () => {},
       remove: on.record.column,
     });
-    this.controller = new AbortController();
+    this.asking = new Asking({ running: on.running, failed: (error) => this.failed(error) });
     /** @type {LogRecord | null} */
     this.center = null;
   }
 
   stop() {
-    this.controller.abort();
+    this.asking.stop();
   }
 
   /** @param {State} state */
   async run(state) {
-    this.stop();
-    const { signal } = (this.controller = new AbortController());
     this.drawHead(state);
-    this.on.running(true);
-    try {
+    await this.asking.run(async (signal) => {
       const { records, partial } = await this.ask(state, signal);
       if (signal.aborted) return;
       this.center = records.find(({ id }) => id === state.id) ?? null;
       this.drawHead(state, partial);
       this.list.replace(records, state.utc);
       this.list.mark(state.id);
-    } catch (error) {
-      if (signal.aborted) return;
-      const gone = error instanceof ApiError && error.status === 404;
-      if (gone) this.list.replace([], state.utc);
-      this.on.failed(/** @type {Error} */ (error));
-    } finally {
-      if (!signal.aborted) this.on.running(false);
-    }
+    });
+  }
+
+  /** @param {Error} error */
+  failed(error) {
+    const gone = error instanceof ApiError && error.status === 404;
+    if (gone) this.list.replace([], this.list.utc);
+    this.on.failed(error);
   }
 
   /** @param {State} state @param {AbortSignal} signal @returns {Promise<SearchAnswer>} */

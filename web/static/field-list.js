@@ -2,6 +2,7 @@
  * The fields that the records found have, beside the list: each opens to its most frequent values, and can be made a
  * column. On a phone it is a drawer.
  *
+ * @import { LogRecord } from "./api.js"
  * @import { FilterActions } from "./top-values.js"
  */
 
@@ -27,6 +28,8 @@ export class FieldList {
     this.open = new Set();
     /** @type {{ name: string, records: number | null }[]} */
     this.names = [];
+    /** @type {{ name: string, records: number | null }[]} */
+    this.ofSpans = [];
     this.parameters = /** @type {Record<string, string>} */ ({});
     this.asked = "";
     this.controller = new AbortController();
@@ -52,6 +55,16 @@ export class FieldList {
     this.asked = "";
   }
 
+  /** Fields of spans are told by the records at hand: the server counts those that records have of their own. @param {LogRecord[]} records */
+  see(records) {
+    const spans = records.flatMap((record) => record.spans ?? []);
+    const names = new Set(spans.flatMap(({ fields = {} }) => Object.keys(fields)));
+    const found = [...names].sort().slice(0, MOST);
+    if (found.join() === this.ofSpans.map(({ name }) => name.slice("span.".length)).join()) return;
+    this.ofSpans = found.map((name) => ({ name: `span.${name}`, records: null }));
+    if (this.names.length > 0) this.draw();
+  }
+
   async load() {
     this.controller.abort();
     const { signal } = (this.controller = new AbortController());
@@ -75,7 +88,7 @@ export class FieldList {
     // `http status` finds `http.response.status`.
     const passes = (/** @type {string} */ name) =>
       wanted.split(/\s+/).every((part) => name.toLowerCase().includes(part));
-    const shown = this.names.filter(({ name }) => passes(name));
+    const shown = [...this.names, ...this.ofSpans].filter(({ name }) => passes(name));
     this.list.replaceChildren(...shown.map((each) => this.item(each)));
     if (shown.length === 0)
       this.list.append(element("li", { class: "muted" }, wanted ? "No such field." : "No fields."));

@@ -35,11 +35,18 @@ export class Histogram {
     this.anchor = -1;
     this.head = -1;
     this.dragging = false;
+    /** Kept, because asking for it in the middle of a change makes the browser lay out the whole page. */
+    this.width = this.root.clientWidth;
+    new ResizeObserver(() => this.resized()).observe(this.root);
     this.listen();
   }
 
-  get width() {
-    return this.root.clientWidth;
+  resized() {
+    const { clientWidth } = this.root;
+    // Hidden, it has none.
+    if (clientWidth === 0 || clientWidth === this.width) return;
+    this.width = clientWidth;
+    this.draw();
   }
 
   /** @param {HistogramAnswer | null} answer @param {boolean} utc */

@@ -6,6 +6,7 @@
  */
 
 import { issues } from "./api.js";
+import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { letter, levelClass } from "./levels.js";
 import { searchParameters } from "./state.js";
@@ -23,7 +24,7 @@ export class Issues {
   constructor(on) {
     this.on = on;
     this.root = byId("issues");
-    this.controller = new AbortController();
+    this.asking = new Asking(on);
     /** @type {Issue[] | null} null until the server has answered */
     this.issues = null;
     /** How many there are; the rarest of very many are not told. */
@@ -33,28 +34,21 @@ export class Issues {
   }
 
   stop() {
-    this.controller.abort();
+    this.asking.stop();
   }
 
   /** @param {State} state */
   async run(state) {
-    this.stop();
-    const { signal } = (this.controller = new AbortController());
     this.issues = null;
     this.draw(state);
-    this.on.running(true);
-    try {
+    await this.asking.run(async (signal) => {
       const answer = await issues(searchParameters(state), signal);
       if (signal.aborted) return;
       this.issues = answer.issues;
       this.total = Number(answer.total ?? answer.issues.length);
       this.partial = answer.partial;
       this.draw(state);
-    } catch (error) {
-      if (!signal.aborted) this.on.failed(/** @type {Error} */ (error));
-    } finally {
-      if (!signal.aborted) this.on.running(false);
-    }
+    });
   }
 
   /** @param {State} state */

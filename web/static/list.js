@@ -14,7 +14,7 @@
 import { columnText, columnWidth, pairs } from "./columns.js";
 import { element, text } from "./element.js";
 import { letter, levelClass } from "./levels.js";
-import { Marks } from "./marks.js";
+import { mark } from "./marks.js";
 import { rowTime, sortKey } from "./time.js";
 
 /** A row is a glance; what is longer stands whole in the open record. */
@@ -48,7 +48,8 @@ export class List {
     /** @type {Map<string, HTMLLIElement>} */
     this.items = new Map();
     this.utc = false;
-    this.marks = new Marks();
+    /** @type {string[]} */
+    this.sought = [];
     this.root.addEventListener("click", (event) => this.clicked(event));
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("focusin", (event) => this.focused(event));
@@ -65,7 +66,7 @@ export class List {
   /** @param {LogRecord[]} records @param {boolean} utc @param {string[]} [sought] words to mark */
   replace(records, utc, sought = []) {
     this.utc = utc;
-    this.marks.seek(sought);
+    this.sought = sought;
     this.items.clear();
     this.root.replaceChildren();
     this.append(records);
@@ -105,7 +106,6 @@ export class List {
       const item = page?.lastElementChild;
       const row = item && this.rows.get(item);
       if (row) this.items.delete(row.record.id);
-      if (item) this.marks.forget(item);
       (item ?? page)?.remove();
     }
     return excess > 0;
@@ -131,9 +131,8 @@ export class List {
     for (const item of this.items.values()) {
       const row = this.rows.get(item);
       if (!row) continue;
-      this.marks.forget(item);
       row.head.replaceChildren(...this.cells(row.record));
-      this.marks.mark(item, row.head);
+      mark(row.head, this.sought);
     }
     this.fit();
   }
@@ -254,7 +253,7 @@ export class List {
     const item = element("li", { class: `${levelClass(record.level)}${lost ? " loss" : ""}` }, head);
     this.rows.set(item, { record, key: sortKey(record.time), head });
     this.items.set(record.id, item);
-    this.marks.mark(item, head);
+    mark(head, this.sought);
     return item;
   }
 
@@ -291,12 +290,8 @@ export class List {
     item.classList.toggle("open", open);
     row.head.setAttribute("aria-expanded", String(open));
     if (open) {
-      const shown = item.appendChild(this.on.open(row.record));
-      this.marks.mark(shown, shown);
-    } else if (item.lastElementChild) {
-      this.marks.forget(item.lastElementChild);
-      item.lastElementChild.remove();
-    }
+      mark(item.appendChild(this.on.open(row.record)), this.sought);
+    } else item.lastElementChild?.remove();
     this.on.changed(open ? row.record : null);
   }
 

@@ -7,12 +7,13 @@
  */
 
 import { isAbsent, issues, stats } from "./api.js";
+import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { nothingStored } from "./empty.js";
 import { issueList } from "./issues.js";
 import { term } from "./query-text.js";
 import { searchParameters } from "./state.js";
-import { ago } from "./time.js";
+import { ago, stamp } from "./time.js";
 
 /** Often enough for a number on a wall, seldom enough to cost nothing. */
 const AGAIN = 15_000;
@@ -36,33 +37,25 @@ export class Overview {
   constructor(on) {
     this.on = on;
     this.root = byId("overview");
-    this.controller = new AbortController();
+    this.asking = new Asking({ running: on.running, failed: (error) => (isAbsent(error) ? on.absent() : on.failed(error)) });
     this.timer = 0;
   }
 
   stop() {
     clearTimeout(this.timer);
-    this.controller.abort();
+    this.asking.stop();
   }
 
   /** @param {State} state @param {boolean} [unasked] it looks again by itself: nobody waits */
   async run(state, unasked = false) {
     this.stop();
-    if (!unasked) this.on.running(true);
-    const { signal } = (this.controller = new AbortController());
-    try {
+    const done = this.asking.run(async (signal) => {
       const range = searchParameters({ ...state, q: "" });
       // Not told from when, the server tells of the last hour.
       const [told, found] = await Promise.all([stats({ from: "0", ...range }, signal), this.issues(range, signal)]);
-      if (!signal.aborted) this.draw(told, found);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (isAbsent(error)) return this.on.absent();
-      this.on.failed(/** @type {Error} */ (error));
-    } finally {
-      if (!signal.aborted) this.on.running(false);
-    }
-    if (!signal.aborted) this.timer = window.setTimeout(() => this.look(state), AGAIN);
+      if (!signal.aborted) this.draw(told, found, state.utc);
+    }, { unasked });
+    if (await done) this.timer = window.setTimeout(() => this.look(state), AGAIN);
   }
 
   /** @param {State} state */
@@ -85,8 +78,8 @@ export class Overview {
     }
   }
 
-  /** @param {Stats} told @param {Issue[] | null} found */
-  draw(told, found) {
+  /** @param {Stats} told @param {Issue[] | null} found @param {boolean} utc */
+  draw(told, found, utc) {
     if (Number(told.store.records) === 0) {
       const live = () => this.on.go({ view: "records", live: true });
       const said = nothingStored({ live, copy: this.on.copy });
@@ -96,7 +89,7 @@ export class Overview {
       element("section", { class: "card wide" }, element("h2", {}, "Services"), this.services(told.services)),
       ...(found ? [this.newest(found)] : []),
       this.places(told.services),
-      this.store(told),
+      this.store(told, utc),
     );
   }
 
@@ -199,18 +192,19 @@ export class Overview {
     );
   }
 
-  /** @param {Stats} told */
-  store({ store, services }) {
+  /** @param {Stats} told @param {boolean} utc */
+  store({ store, services, partial }, utc) {
     const lost = services.reduce((sum, service) => sum + Number(service.lost ?? 0), 0);
     const facts = [
       `${Number(store.records).toLocaleString("en")} records`,
       size(Number(store.bytes)),
-      store.oldest && `since ${ago(Date.parse(store.oldest), Date.now()).replace(" ago", "")} ago`,
+      store.oldest && `since ${stamp(Date.parse(store.oldest), utc).slice(0, 16)}`,
     ].filter(Boolean);
     return element(
       "p",
       { class: "store muted" },
       `Stored: ${facts.join(" · ")}. `,
+      partial === null ? "" : element("span", { class: "partial" }, "Partial: ", text(partial), ". "),
       lost > 0
         ? this.link(`${lost.toLocaleString("en")} records are known to be lost.`, "flags:lost")
         : "No record is known to be lost.",

@@ -4,8 +4,10 @@
  * @import { QueryError, SearchAnswer } from "./api.js"
  */
 
+import { STAGE_NAMES } from "./completion.js";
 import { buttonById, byId, element, inputById, text } from "./element.js";
 import { QueryHistory } from "./query-history.js";
+import { splitPipeline } from "./query-text.js";
 import { remember, remembered } from "./remember.js";
 import { Suggestions } from "./suggestions.js";
 
@@ -98,6 +100,7 @@ export class QueryBar {
       this.reading.replaceChildren(
         "Read as ",
         echo(answer.read_as),
+        ...noStep(query, answer.read_as),
         " · ",
         this.link("search it as text", true),
       );
@@ -136,6 +139,12 @@ export class QueryBar {
     this.box.value = found;
     this.box.setSelectionRange(found.length, found.length);
   }
+}
+
+/** A `|` that begins no step is text like any other; most often it was meant otherwise. @param {string} query @param {string} readAs */
+function noStep(query, readAs) {
+  if (!splitPipeline(query).rest || splitPipeline(readAs).rest) return [];
+  return [element("span", { class: "partial" }, ` · the | is text here: a step is one of ${STAGE_NAMES.join(", ")}`)];
 }
 
 /** @param {string} query */

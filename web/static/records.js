@@ -119,7 +119,6 @@ export class Records {
     });
     document.addEventListener("scroll", () => this.live.flush(), { passive: true });
     document.addEventListener("visibilitychange", () => this.live.flush());
-    window.addEventListener("resize", () => this.chart.draw());
   }
 
   /** @param {State} state */
@@ -173,6 +172,8 @@ export class Records {
   /** @param {SearchAnswer} answer */
   found(answer) {
     const state = this.on.state();
+    // Asked before anything changes: after that the browser would have to lay out the page for it.
+    const scrolled = scrollY > 0;
     this.readAsText = Boolean(answer.as_text);
     this.bar.showReading(state.q, state.asText, answer);
     const { columns, rows } = answer;
@@ -180,7 +181,8 @@ export class Records {
     const records = columns ? [] : answer.records;
     this.list.replace(records, state.utc, soughtWords(answer.read_as));
     this.listStands = true;
-    if (scrollY > 0) scrollTo(0, 0);
+    this.fields.see(records);
+    if (scrolled) scrollTo(0, 0);
     byId("empty").hidden = true;
     this.summary.found(answer, columns ? null : this.list.size, state.live);
     this.showEnd();
@@ -306,7 +308,7 @@ export class Records {
     // Some pages further is as far as a key press should reach.
     for (let pages = 0; pages < 10; pages += 1) {
       if (this.list.move(step, isError)) return;
-      if (step < 0 || this.search.next === null || this.search.busy) break;
+      if (step < 0 || this.search.next === null || this.search.paging) break;
       await this.search.older();
     }
     this.on.say(step > 0 ? "No error further down." : "No error further up.");

@@ -117,6 +117,7 @@ export class Result {
       return element("td", { class: "time", title: shown }, stamp(Date.parse(shown), this.utc).replace(/\.000$/, "") || text(shown));
     const wanted = shown === "" ? null : term(column.name, shown);
     const level = column.kind === "level" ? levelClass(shown) : undefined;
+    if (value === null) return element("td", { class: "muted" }, "(none)");
     if (wanted === null) return element("td", { class: level }, text(shown));
     const click = () => this.on.only(wanted);
     return element(
@@ -136,7 +137,11 @@ export class Result {
     const drawing = svg("svg", { viewBox: `0 0 ${times.length} 1`, preserveAspectRatio: "none", "aria-hidden": "true" });
     const x = (/** @type {number} */ at) => ((times[at] - from) / (to - from)) * times.length;
     if (shown === "bars") drawing.append(...stackedBars(drawn, x, highest));
-    else drawing.append(...series.map((each, at) => line(each.values, at, each.name, x, y)));
+    else {
+      // What was counted from one moment to the next stands between them.
+      const middle = (/** @type {number} */ at) => x(at) + 0.5;
+      drawing.append(...series.map((each, at) => line(each.values, at, each.name, middle, y)));
+    }
     const plot = element("div", { class: "timeline-plot" });
     const tip = element("div", { class: "tip", role: "status", hidden: true });
     const axis = element("div", { class: "axis", "aria-hidden": "true" });

@@ -5,6 +5,7 @@
  */
 
 import { forget, isAbsent, saved } from "./api.js";
+import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { ago, duration, rangeLabel } from "./time.js";
 
@@ -19,27 +20,24 @@ export class Saved {
   constructor(on) {
     this.on = on;
     this.root = byId("saved");
-    this.controller = new AbortController();
+    this.asking = new Asking({ running: on.running, failed: (error) => this.failed(error) });
   }
 
   stop() {
-    this.controller.abort();
+    this.asking.stop();
   }
 
   async run() {
-    this.stop();
-    const { signal } = (this.controller = new AbortController());
-    this.on.running(true);
-    try {
+    await this.asking.run(async (signal) => {
       const entries = await saved(signal);
       if (!signal.aborted) this.draw(entries);
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!isAbsent(error)) this.on.failed(/** @type {Error} */ (error));
-      else this.root.replaceChildren(element("p", { class: "empty" }, "This server does not keep searches."));
-    } finally {
-      if (!signal.aborted) this.on.running(false);
-    }
+    });
+  }
+
+  /** @param {Error} error */
+  failed(error) {
+    if (!isAbsent(error)) this.on.failed(error);
+    else this.root.replaceChildren(element("p", { class: "empty" }, "This server does not keep searches."));
   }
 
   /** @param {SavedEntry[]} entries */

@@ -27,7 +27,10 @@ export class Search {
     this.controller = new AbortController();
     /** @type {string | null} */
     this.next = null;
-    this.busy = false;
+    /** Answers that are waited for. */
+    this.asked = 0;
+    /** The next page is on its way. */
+    this.paging = false;
   }
 
   get signal() {
@@ -70,30 +73,34 @@ export class Search {
   /** The next page; nothing if there is none or one is on its way. */
   async older() {
     const { signal, next } = this;
-    if (next === null || this.busy) return;
+    if (next === null || this.paging) return;
+    this.paging = true;
     await this.work(signal, async () => {
       const answer = await search({ ...this.parameters, limit: PAGE, cursor: next }, signal);
       if (signal.aborted) return;
       this.next = answer.next;
+      this.paging = false;
       this.on.older(answer);
     });
+    if (!signal.aborted) this.paging = false;
   }
 
   cancel() {
     this.controller.abort();
-    if (this.busy) this.become(false);
+    this.paging = false;
+    this.wait(-this.asked);
   }
 
   /** @param {AbortSignal} signal @param {() => Promise<void>} act */
   async work(signal, act) {
-    this.become(true);
+    this.wait(1);
     try {
       await act();
     } catch (error) {
       if (!signal.aborted) this.on.failed(/** @type {Error} */ (error));
     } finally {
       // A search that was replaced has nothing to say about the one that runs now.
-      if (!signal.aborted) this.become(false);
+      if (!signal.aborted) this.wait(-1);
     }
   }
 
@@ -114,20 +121,38 @@ export class Search {
     }
   }
 
-  /** @param {boolean} busy */
-  become(busy) {
-    this.busy = busy;
-    this.on.running(busy);
+  /** @param {number} more answers that are waited for from now on, or fewer */
+  wait(more) {
+    const before = this.asked > 0;
+    this.asked += more;
+    if (before !== this.asked > 0) this.on.running(this.asked > 0);
   }
 }
 
 /** How long the chart waits for the rows: at once they would share the server's processors, and rows are read first. */
-const HEAD_START = 250;
+const HEAD_START = 500;
 
-/** Resolves when the rows are there, or late: then true. False if there will be none. @param {Promise<unknown>} asked @returns {Promise<boolean>} */
+/** A tab that nobody sees paints nothing: then the chart waits no longer than this. */
+const PAINTED = 100;
+
+/** Resolves when the rows are painted, or late: then true. False if there will be none. @param {Promise<unknown>} asked @returns {Promise<boolean>} */
 function ahead(asked) {
-  const late = /** @type {Promise<boolean>} */ (new Promise((settled) => setTimeout(settled, HEAD_START, true)));
-  return Promise.race([asked.then(() => true, () => false), late]);
+  const late = after(HEAD_START).then(() => true);
+  const there = asked.then(() => Promise.race([painted(), after(PAINTED)])).then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([there, late]);
+}
+
+/** @param {number} ms @returns {Promise<void>} */
+function after(ms) {
+  return new Promise((settled) => setTimeout(settled, ms));
+}
+
+/** Resolves when what stands in the document now is on the screen: a frame begins before it is painted. @returns {Promise<void>} */
+function painted() {
+  return new Promise((settled) => requestAnimationFrame(() => setTimeout(settled)));
 }
 
 /** Whether the query ends in rows that are no records. @param {string} query */

@@ -9,6 +9,7 @@
  */
 
 import { trace } from "./api.js";
+import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { letter, levelClass } from "./levels.js";
 import { recordView } from "./record.js";
@@ -30,28 +31,21 @@ export class TraceView {
   constructor(on) {
     this.on = on;
     this.root = byId("trace");
-    this.controller = new AbortController();
+    this.asking = new Asking(on);
     /** @type {Tree} */
     this.tree = { start: 0, end: 0, roots: [] };
   }
 
   stop() {
-    this.controller.abort();
+    this.asking.stop();
   }
 
   /** @param {State} state */
   async run(state) {
-    this.stop();
-    const { signal } = (this.controller = new AbortController());
-    this.on.running(true);
-    try {
+    await this.asking.run(async (signal) => {
       const answer = await trace(state.trace, signal);
       if (!signal.aborted) this.draw(answer.records, answer.partial, state);
-    } catch (error) {
-      if (!signal.aborted) this.on.failed(/** @type {Error} */ (error));
-    } finally {
-      if (!signal.aborted) this.on.running(false);
-    }
+    });
   }
 
   /** @param {LogRecord[]} records @param {string | null} partial @param {State} state */

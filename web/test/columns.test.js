@@ -37,6 +37,8 @@ test("beside a message stand its fields, short, without those that have a column
   assert.equal(line({ long: "x".repeat(500) }).length, 5 + 80 + 1);
   assert.ok(line(Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`field_${at}`, "x".repeat(90)]))).length < 700);
   assert.equal(pairs({ id: "1", time: "", level: "info" }, []), "");
+  const error = { message: "call failed", chain: ["no route", "timeout"] };
+  assert.equal(line({ error, code: 5 }), 'error="call failed: no route: timeout"  code=5');
 });
 
 test("a column shows what the query language finds under its name", () => {

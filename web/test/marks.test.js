@@ -25,6 +25,8 @@ test("what text was searched for is marked, and nothing else", () => {
 test("places are found in any case, without overlap, and not without end", () => {
   assert.deepEqual(places("Time timeTIME", ["time"]), [[0, 4], [5, 9], [9, 13]]);
   assert.deepEqual(places("aaaa", ["aa"]), [[0, 2], [2, 4]]);
+  assert.deepEqual(places("connection", ["tion", "connect"]), [[0, 10]]);
+  assert.deepEqual(places("b a", ["a", "b"]), [[0, 1], [2, 3]]);
   assert.equal(places("a".repeat(1000), ["a"], 5).length, 5);
   // This letter has two in lower case: better no mark than a wrong one.
   assert.deepEqual(places("\u0130 time", ["time"]), []);

@@ -84,6 +84,12 @@ async fn run(options: &Options, running: &mut Vec<Process>, stop: &CancellationT
         service
             .env("WEBAPI_LISTEN", "127.0.0.1:0")
             .env("WEBSOCKET_LISTEN", "127.0.0.1:0");
+        // What they log stands on the page; here it would push the page's address out of sight.
+        if std::env::var_os("RUST_LOG").is_none() {
+            service.env("RUST_LOG", "off");
+        }
+        // Hashing a password takes 19 MB, and glibc would keep as much for each of many threads that ever did.
+        service.env("MALLOC_ARENA_MAX", "2");
         let (process, mut lines) = Process::start(name, service)?;
         running.push(process);
         if name.starts_with("web") {

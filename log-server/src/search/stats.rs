@@ -9,9 +9,9 @@ use log_record::{Flag, Level, LogRecord, Timestamp, Value};
 use super::answer::{Account, why};
 use super::params::StatsParams;
 use super::{SearchError, Searcher};
-use crate::query::{Filter, Number};
+use crate::query::{Field, Filter, Number};
 use crate::store::{
-    Budget, Direction, Histogram, Parts, Scan, Search, Statistics, Store, StoreError, TimeRange,
+    Budget, Direction, Histogram, Parts, Scan, Scanned, Search, Statistics, Store, StoreError, TimeRange,
 };
 
 /// Services and call-sites that are told apart.
@@ -19,6 +19,10 @@ const SERVICES: usize = 1_000;
 const CALLSITES: usize = 20_000;
 /// Call-sites shown of a service: those that take the most room.
 const SHOWN: usize = 20;
+/// Records that are read as a whole, about: half a second's work. Of up to so many, every byte is counted.
+const SAMPLE: u64 = 100_000;
+/// Spans of time among which the sample is chosen, so that it is of all times.
+const SLICES: usize = 400;
 
 /// The answer to a request for statistics.
 #[derive(serde::Serialize)]
@@ -37,7 +41,7 @@ pub struct StatsAnswer {
 struct ShownService {
     service: Arc<str>,
     records: u64,
-    /// Bytes of text, about: messages, fields and spans as they were sent.
+    /// Bytes of text, about: messages, fields and spans as they were sent; of many records, as a sample of them says.
     bytes: u64,
     rate_per_minute: f64,
     errors: u64,
@@ -64,6 +68,13 @@ struct Stored {
     partitions: usize,
 }
 
+/// As many services and places as are told apart.
+#[derive(Default)]
+struct Services {
+    services: HashMap<Arc<str>, Service>,
+    places: usize,
+}
+
 #[derive(Default)]
 struct Service {
     records: u64,
@@ -87,27 +98,11 @@ impl Searcher {
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {
-            let (mut services, mut places) = (HashMap::<Arc<str>, Service>::new(), 0);
-            let filter = &asked.query.filter;
-            let done = store.scan(
-                &Scan {
-                    filter,
-                    range,
-                    parts: Parts::All,
-                    budget,
-                },
-                |record, source| {
-                    if services.len() < SERVICES || services.contains_key(&source.service) {
-                        services
-                            .entry(source.service.clone())
-                            .or_default()
-                            .add(record, &mut places);
-                    }
-                },
-            )?;
+            let (services, done) = senders(&store, &asked.query.filter, range, budget)?;
             let oldest_seen = store_edge(&store, Direction::Newer, budget)?;
             let minutes = minutes(range, oldest_seen);
             let mut shown: Vec<_> = services
+                .services
                 .into_iter()
                 .map(|(name, service)| service.shown(name, minutes))
                 .collect();
@@ -128,7 +123,115 @@ impl Searcher {
     }
 }
 
+/// Who sends how much. Of many records only a sample is read as a whole, to see how much room each takes.
+fn senders(
+    store: &Store,
+    filter: &Filter,
+    range: TimeRange,
+    budget: &Budget,
+) -> Result<(Services, Scanned), StoreError> {
+    let look = |range, parts| {
+        let scan = Scan {
+            filter,
+            range,
+            parts,
+            budget,
+        };
+        let (threads, done) = store.fold(&scan, Services::default, |services, record, source| {
+            services.of(&source.service, |service, places| service.add(record, places));
+        })?;
+        let mut all = Services::default();
+        threads.into_iter().for_each(|thread| all.merge(thread));
+        Ok::<_, StoreError>((all, done))
+    };
+    let counted = store.histogram(&Histogram {
+        filter,
+        range,
+        buckets: SLICES,
+        budget,
+    })?;
+    let stride = counted.total.div_ceil(SAMPLE);
+    if stride <= 1 {
+        return look(range, Parts::All);
+    }
+    // What says how many were lost.
+    let parts = ["count", "reason"].map(|name| Field::own(name.to_owned()));
+    let (mut all, done) = look(range, Parts::Of(parts.to_vec()))?;
+    let mut sample = Services::default();
+    let stride = usize::try_from(stride).unwrap_or(usize::MAX);
+    for bucket in counted.buckets.iter().rev().step_by(stride) {
+        let slice = TimeRange {
+            from: bucket.start.max(range.from),
+            to: bucket.start.after(counted.step).min(range.to),
+        };
+        sample.merge(look(slice, Parts::All)?.0);
+    }
+    all.weigh(&sample);
+    Ok((all, done))
+}
+
+impl Services {
+    /// Says that everything takes as much room as in the sample: records of a place as much as those of that place, or
+    /// else as those of its service, or else as any.
+    fn weigh(&mut self, sample: &Services) {
+        let whole = sample
+            .services
+            .values()
+            .fold((0, 0), |(records, bytes), service| {
+                (records + service.records, bytes + service.bytes)
+            });
+        let any = mean(whole).unwrap_or(0.0);
+        for (name, service) in &mut self.services {
+            let known = sample.services.get(name);
+            let usual = known.and_then(|known| mean((known.records, known.bytes)));
+            let usual = usual.unwrap_or(any);
+            service.bytes = times(usual, service.records);
+            for (place, (records, bytes)) in &mut service.callsites {
+                let own = known.and_then(|known| mean(*known.callsites.get(place)?));
+                *bytes = times(own.unwrap_or(usual), *records);
+            }
+        }
+    }
+
+    /// Changes a service and the number of places; nothing where there is no room for another service.
+    fn of(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Service, &mut usize)) {
+        if let Some(service) = self.services.get_mut(name) {
+            change(service, &mut self.places);
+        } else if self.services.len() < SERVICES {
+            change(self.services.entry(name.clone()).or_default(), &mut self.places);
+        }
+    }
+
+    /// Adds what another thread has seen.
+    fn merge(&mut self, other: Services) {
+        for (name, theirs) in other.services {
+            self.of(&name, |ours, places| ours.merge(theirs, places));
+        }
+    }
+}
+
 impl Service {
+    fn merge(&mut self, other: Service, places: &mut usize) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.errors += other.errors;
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.lost += other.lost;
+        for (place, (records, bytes)) in other.callsites {
+            self.wrote(place, records, bytes, places);
+        }
+    }
+
+    fn wrote(&mut self, place: Place, records: u64, bytes: u64, places: &mut usize) {
+        if let Some((count, sum)) = self.callsites.get_mut(&place) {
+            *count += records;
+            *sum += bytes;
+        } else if *places < CALLSITES {
+            *places += 1;
+            self.callsites.insert(place, (records, bytes));
+        }
+    }
+
     fn add(&mut self, record: &LogRecord, places: &mut usize) {
         if record.flags.has(Flag::Lost) {
             self.lost += lost(record);
@@ -141,13 +244,7 @@ impl Service {
         self.last_seen = self.last_seen.max(record.time);
         let callsite = &record.callsite;
         let place = (callsite.target.clone(), callsite.file.clone(), callsite.line);
-        if let Some((count, sum)) = self.callsites.get_mut(&place) {
-            *count += 1;
-            *sum += bytes;
-        } else if *places < CALLSITES {
-            *places += 1;
-            self.callsites.insert(place, (1, bytes));
-        }
+        self.wrote(place, 1, bytes, places);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate is approximate")]
@@ -178,6 +275,22 @@ impl Service {
             callsites,
         }
     }
+}
+
+/// Bytes of a record, of so many records and bytes.
+#[expect(clippy::cast_precision_loss, reason = "a mean is approximate")]
+fn mean((records, bytes): (u64, u64)) -> Option<f64> {
+    (records > 0).then(|| bytes as f64 / records as f64)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what many records take is approximate, and neither negative nor beyond what a disk holds"
+)]
+fn times(bytes: f64, records: u64) -> u64 {
+    (bytes * records as f64).round() as u64
 }
 
 /// How many records it says are lost; a closed gap takes back what was said of it.
@@ -236,4 +349,43 @@ fn store_edge(store: &Store, direction: Direction, budget: &Budget) -> Result<Op
         budget,
     })?;
     Ok(page.records.first().map(|record| record.record.time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn services(told: &[(&str, u32, u64, u64)]) -> Services {
+        let mut services = Services::default();
+        for (name, line, records, bytes) in told {
+            services.of(&Arc::from(*name), |service, places| {
+                service.records += records;
+                service.bytes += bytes;
+                service.wrote((Arc::from("a"), None, Some(*line)), *records, *bytes, places);
+            });
+        }
+        services
+    }
+
+    #[track_caller]
+    fn check(service: &Service, bytes: u64, places: &[(u32, u64)]) {
+        let mut found: Vec<_> = service
+            .callsites
+            .iter()
+            .map(|((.., line), (_, bytes))| (line.unwrap(), *bytes))
+            .collect();
+        found.sort_unstable();
+        assert_eq!((service.bytes, &*found), (bytes, places));
+    }
+
+    #[test]
+    fn what_was_not_in_the_sample_takes_as_much_as_what_is_most_like_it() {
+        let mut all = services(&[("shop", 1, 1_000, 0), ("shop", 2, 500, 0), ("new", 1, 10, 0)]);
+        all.weigh(&services(&[("shop", 1, 10, 400), ("other", 1, 10, 600)]));
+        check(&all.services["shop"], 60_000, &[(1, 40_000), (2, 20_000)]);
+        check(&all.services["new"], 500, &[(1, 500)]);
+        assert_eq!(all.services.len(), 2);
+        all.weigh(&Services::default());
+        check(&all.services["new"], 0, &[(1, 0)]);
+    }
 }

@@ -172,3 +172,33 @@ async fn statistics_say_who_sends_how_much_and_what_is_lost() {
         Timestamp::from_nanos(at(23)).to_string()
     );
 }
+
+#[tokio::test]
+async fn statistics_of_more_records_than_are_read_as_a_whole_count_each() {
+    let data = TempDir::new().unwrap();
+    let searcher = Searcher::new(store(&data).await);
+    for batch in 0..22 {
+        let record = |number: i64| {
+            json!({"ts": at(30) + (batch * 5_000 + number) * 1_000_000, "level": if number == 0 { "error" } else { "info" },
+            "message": "as long as any other", "target": "many"})
+        };
+        let records: Vec<_> = (0..5_000).map(record).collect();
+        append(
+            &searcher.store,
+            json!({"source": {"service": "many"}, "records": records}),
+        )
+        .await;
+    }
+    let params: StatsParams = serde_json::from_value(json!({"from": at(0), "to": at(400)})).unwrap();
+    let answer = serde_json::to_value(searcher.stats(&params).await.unwrap()).unwrap();
+    let many = &answer["services"][0];
+    assert_eq!(
+        (&many["service"], &many["records"], &many["errors"]),
+        (&json!("many"), &json!(110_000), &json!(22))
+    );
+    let each = "as long as any other".len() as u64;
+    assert_eq!(many["bytes"], 110_000 * each, "{answer}");
+    // Those that were lost are counted as before.
+    assert_eq!(answer["lost"], 8);
+    assert_eq!(answer["partial"], Value::Null);
+}

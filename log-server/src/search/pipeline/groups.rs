@@ -124,10 +124,14 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Counts `count` records that have this value of the one column, and are not looked at otherwise.
-    pub(super) fn add_counted(&mut self, value: Option<&str>, count: u64) {
+    /// Counts `count` records that are of this time, if times are told apart, have this value of the one column, and are
+    /// not looked at otherwise.
+    pub(super) fn add_counted(&mut self, time: Option<Timestamp>, value: Option<&str>, count: u64) {
         self.matched += count;
         self.key.clear();
+        if let Some(time) = time {
+            self.encode_time(time);
+        }
         if !self.table.by.is_empty() {
             let value = value.map(|text| &text[..text.floor_char_boundary(VALUE_BYTES)]);
             encode_value(&mut self.key, value);
@@ -208,17 +212,22 @@ impl<'a> Groups<'a> {
     /// Writes the key of one combination of the record's values.
     fn encode(&mut self, time: Timestamp, mut combination: usize) {
         self.key.clear();
+        self.encode_time(time);
+        for values in &self.values {
+            let value = &values[combination % values.len()];
+            combination /= values.len();
+            encode_value(&mut self.key, value.as_deref());
+        }
+    }
+
+    /// Writes the span in which this time lies, if spans are told apart.
+    fn encode_time(&mut self, time: Timestamp) {
         if let Some(every) = self.table.every {
             let start = time
                 .as_nanos()
                 .div_euclid(nanos(every))
                 .saturating_mul(nanos(every));
             self.key.extend(start.to_be_bytes());
-        }
-        for values in &self.values {
-            let value = &values[combination % values.len()];
-            combination /= values.len();
-            encode_value(&mut self.key, value.as_deref());
         }
     }
 

@@ -3,13 +3,14 @@
 //! Promises: memory is bounded, and what that left out is said; an answer is exact or says that it is partial.
 //! Aggregation needs nothing of the store but [`Store::scan`] and the columns that [`Pipeline::fields`] names.
 //!
-//! Reading order: `groups` (a table in the making) and its states `numbers`, `distinct`, `sample`; `cell` and `rows` (a
-//! table that is made); `records` (pipelines without a table).
+//! Reading order: `groups` (a table in the making) and its states `numbers`, `distinct`, `sample`; `over_time` (a table
+//! that the store counts itself); `cell` and `rows` (a table that is made); `records` (pipelines without a table).
 
 mod groups;
 mod numbers;
 mod distinct;
 mod sample;
+mod over_time;
 mod cell;
 mod rows;
 mod records;
@@ -69,14 +70,17 @@ pub(super) fn run(
             budget,
         };
         let new = || Groups::new(table);
-        let (threads, done) = if only_counts(table) {
-            store.group(&scan, table.by.first(), new, |groups, seen| match seen {
-                Seen::Group(value, count) => groups.add_counted(value, count),
-                Seen::Record(record, source) => groups.add(record, source),
-            })?
-        } else {
-            store.fold(&scan, new, |groups, record, source| groups.add(record, source))?
-        };
+        let (threads, done) =
+            if let Some((groups, done)) = over_time::groups(store, table, filter, range, budget)? {
+                (vec![groups], done)
+            } else if only_counts(table) {
+                store.group(&scan, table.by.first(), new, |groups, seen| match seen {
+                    Seen::Group(value, count) => groups.add_counted(None, value, count),
+                    Seen::Record(record, source) => groups.add(record, source),
+                })?
+            } else {
+                store.fold(&scan, new, |groups, record, source| groups.add(record, source))?
+            };
         let mut groups = Groups::new(table);
         threads.into_iter().for_each(|thread| groups.merge(thread));
         let grouped = groups.rows(most_counted(pipeline, table));

@@ -171,8 +171,8 @@ fn the_most_counted_groups_are_the_same_whether_the_others_are_looked_at_or_not(
     let counted = || {
         let mut groups = Groups::new(&table);
         // Each count twice, so that the last of those that are wanted is often one of two.
-        (0..40_u64).for_each(|n| groups.add_counted(Some(&n.to_string()), n / 2));
-        groups.add_counted(None, 7);
+        (0..40_u64).for_each(|n| groups.add_counted(None, Some(&n.to_string()), n / 2));
+        groups.add_counted(None, None, 7);
         groups
     };
     let all = Rows::of(&table, counted().rows(None).rows).rows;
@@ -285,6 +285,30 @@ async fn tables_by_example() {
         json!([["a", 60], ["t0", 30]]),
     )
     .await;
+}
+
+#[tokio::test]
+async fn counts_over_time_are_the_same_whoever_counts() {
+    let data = TempDir::new().unwrap();
+    let searcher = Searcher::new(store(&data).await);
+    // A maximum is for those who look at the records; without one, the store counts.
+    for filter in ["", "ms>7 tags:t0", "level>=warn", "nowhere"] {
+        for every in ["500ms", "3s", "7s", "1m", "2m", "45m", "1d", "30d"] {
+            for by in ["", " by level"] {
+                let counted = ask(&searcher, &format!("{filter} | timechart {every} count{by}")).await;
+                let columns = if by.is_empty() {
+                    "time, count"
+                } else {
+                    "time, level, count"
+                };
+                let looked_at = format!("{filter} | timechart {every} count, max ms{by} | fields {columns}");
+                let looked_at = ask(&searcher, &looked_at).await;
+                for what in ["columns", "rows", "matched", "partial"] {
+                    assert_eq!(counted[what], looked_at[what], "{what} of {filter} | {every}{by}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]
