@@ -325,7 +325,8 @@ impl Key {
     }
 }
 
-fn is(field: Field, pattern: Pattern) -> Filter {
+/// What a field equals.
+pub(super) fn is(field: Field, pattern: Pattern) -> Filter {
     Filter::Field {
         field,
         test: Test::Is(pattern),
