@@ -9,8 +9,7 @@ use crate::Fault;
 #[non_exhaustive]
 pub enum Error {
     /// No reply came in time. A request that was sent may still be carried out.
-    #[error("{method}: no reply within {after:?} (sent: {sent}, queue length: {}, live servers: {}, taken by: {})",
-        known(*queue_len), known(*servers), taken_by.as_deref().unwrap_or("nobody known"))]
+    #[error("{method}: no reply within {after:?}; {}", fate(*sent, *queue_len, *servers, taken_by.as_deref()))]
     Timeout {
         /// The method called.
         method: String,
@@ -81,6 +80,34 @@ pub enum Error {
     Closed,
 }
 
+/// What is known of a request that was not answered.
+fn fate(sent: bool, queue_len: Option<u64>, servers: Option<u64>, taken_by: Option<&str>) -> String {
+    if !sent {
+        return "the request was not sent".to_owned();
+    }
+    let server = taken_by.map(|server| format!("server {server} had it"));
+    let queue = queue_len.map(|requests| format!("requests in the queue: {requests}"));
+    let alive = servers.map(|servers| format!("servers alive: {servers}"));
+    let told = [Some("the request was sent".to_owned()), server, queue, alive];
+    told.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn known(number: Option<u64>) -> String {
     number.map_or_else(|| "unknown".to_owned(), |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_says_what_is_known_of_the_request() {
+        let nothing = fate(true, None, None, None);
+        assert_eq!(nothing, "the request was sent");
+        assert_eq!(fate(false, Some(1), Some(1), None), "the request was not sent");
+        assert_eq!(
+            fate(true, Some(7), Some(2), Some("a-1")),
+            "the request was sent, server a-1 had it, requests in the queue: 7, servers alive: 2"
+        );
+    }
 }

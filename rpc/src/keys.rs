@@ -3,6 +3,8 @@
 //! Requests and replies have the names that `asyncredisrpc` fixed. Everything of ours begins with the queue's
 //! hash tag, so that it lies in the same cluster slot as the queue and no queue name can collide with it.
 
+use std::fmt::Write as _;
+
 use crate::{Address, Error};
 
 const PREFIX: &str = "asyncredisrpc:";
@@ -92,7 +94,10 @@ impl Keys {
 
     /// List with the one request that a worker has in this slot.
     pub(crate) fn slot(&self, worker: &str, slot: u64) -> String {
-        format!("{}:w:{worker}:{slot}", self.own)
+        // For every request there are two, and it would grow several times.
+        let mut key = String::with_capacity(self.own.len() + worker.len() + 24);
+        write!(key, "{}:w:{worker}:{slot}", self.own).expect("a text takes more text");
+        key
     }
 
     /// Text that expires when the worker no longer renews it.

@@ -67,6 +67,15 @@ async fn a_user_needs_only_the_documented_rights() {
 }
 
 #[tokio::test]
+async fn a_server_that_may_not_end_its_own_wait_stops_all_the_same() {
+    let redis = Redis::start().await;
+    redis
+        .command::<()>("ACL SETUSER weak on >pw ~* &* +@all -client")
+        .await;
+    works(&format!("redis://weak:pw@127.0.0.1:{}", redis.port())).await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_ends_a_server_and_is_nowhere_said() {
     let redis = Redis::start_with(&["--requirepass", "right"]).await;
     let url = format!("redis://:wrong-secret@127.0.0.1:{}", redis.port());

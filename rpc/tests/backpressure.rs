@@ -21,6 +21,7 @@ async fn calls_of(redis: &Redis, command: &str) -> u64 {
     calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
 }
 
+/// Case 24 of the list of failures that the wire was designed against.
 #[tokio::test]
 async fn what_does_not_fit_into_the_queue_is_refused_and_not_carried_out() {
     let redis = Redis::start_with(&["--appendfsync", "no"]).await;
@@ -30,7 +31,7 @@ async fn what_does_not_fit_into_the_queue_is_refused_and_not_carried_out() {
         tokio::spawn(async move { join_all((0..100).map(|i| client.call::<i64>("sum", (i, 1)))).await })
     };
     until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 100).await;
-    let before = calls_of(&redis, "rpush").await;
+    let before = calls_of(&redis, "eval").await;
     for _ in 0..20 {
         match client.call::<i64>("sum", (1, 1)).await {
             Err(Error::Overloaded {
@@ -41,15 +42,45 @@ async fn what_does_not_fit_into_the_queue_is_refused_and_not_carried_out() {
         }
     }
     assert_eq!(redis.command::<u64>("LLEN asyncredisrpc:math").await, 100);
-    // Most of them did not even ask.
-    let asked = calls_of(&redis, "rpush").await - before;
+    // Most of them did not even ask, and those that did asked once and left nothing that had to be taken back.
+    let asked = calls_of(&redis, "eval").await - before;
     assert!((1..20).contains(&asked), "{asked}");
+    assert_eq!(calls_of(&redis, "lrem").await, 0);
     start(server(&redis)).await;
     for (i, total) in (0..).zip(calls.await.unwrap()) {
         assert_eq!(total.unwrap(), i + 1);
     }
     // It is noticed that the queue is short again.
     until(async || client.call::<i64>("sum", (1, 1)).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn without_scripts_what_does_not_fit_is_taken_back() {
+    let redis = Redis::start().await;
+    redis
+        .command::<()>("ACL SETUSER weak on >pw ~* &* +@all -@scripting")
+        .await;
+    let weak = Client::builder(QUEUE)
+        .redis(format!("redis://weak:pw@127.0.0.1:{}", redis.port()))
+        .max_queue_len(1)
+        .build()
+        .unwrap();
+    let first = tokio::spawn({
+        let weak = weak.clone();
+        async move { weak.call::<i64>("sum", (1, 2)).await }
+    });
+    until(async || redis.command::<u64>("LLEN asyncredisrpc:math").await == 1).await;
+    match weak.call::<i64>("sum", (1, 1)).await {
+        Err(Error::Overloaded {
+            queue_len: Some(2),
+            limit: Some(1),
+        }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(calls_of(&redis, "lrem").await, 1);
+    assert_eq!(redis.command::<u64>("LLEN asyncredisrpc:math").await, 1);
+    start(server(&redis)).await;
+    assert_eq!(first.await.unwrap().unwrap(), 3);
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! A queue in a cluster: found on whatever node it is, followed when it moves or its node dies.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
 
@@ -9,8 +8,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::start;
-use crate::lost_workers::wait_for_uptime;
-use crate::redis_server::{PATIENCE, Redis, until};
+use crate::lost_workers::leave_heartbeat;
+use crate::redis_server::{PATIENCE, Redis, free_port, until};
 
 const SLOTS: u32 = 16384;
 
@@ -40,12 +39,7 @@ impl Cluster {
     /// Adds a node without slots.
     async fn join(&mut self) {
         // The usual port of the bus, 10000 above the other, may not exist.
-        let bus = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port()
-            .to_string();
+        let bus = free_port().to_string();
         let enabled = ["--cluster-enabled", "yes", "--cluster-node-timeout", NODE_TIMEOUT];
         let arguments = [&enabled[..], &["--cluster-port", &bus]].concat();
         let node = Redis::start_with(&arguments).await;
@@ -233,14 +227,14 @@ async fn what_dead_servers_left_in_a_cluster_is_recovered_and_given_up() {
     let own = "{asyncredisrpc:math}";
     let node = &cluster.nodes[cluster.owner("math").await.0];
     let request = |id: u32| format!(r#"{{"id":{id},"name":"echo","args":[{id}],"kwargs":{{}}}}"#);
+    let (stop, serving) = start(echo_server("math", &cluster.url(0))).await;
     for (worker, id) in [(1, 8), (2, 8), (3, 8), (4, 7)] {
         let slot = format!("RPUSH {own}:w:dead-{worker}:0 {}", request(id));
         node.command::<()>(&slot).await;
+        leave_heartbeat(node, own, &format!("dead-{worker}")).await;
         let registered = format!("HSET {own}:workers dead-{worker} {{\"slots\":1}}");
         node.command::<()>(&registered).await;
     }
-    wait_for_uptime(node).await;
-    let (stop, serving) = start(echo_server("math", &cluster.url(0))).await;
     for (id, replies) in [(7, 1), (8, 3)] {
         until(async || node.command::<u64>(&format!("LLEN {own}:reply:{id}")).await == replies).await;
     }

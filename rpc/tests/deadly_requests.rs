@@ -6,7 +6,8 @@ use rpc::{Client, Fault, Server, code};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::lost_workers::wait_for_uptime;
+use crate::calls::start;
+use crate::lost_workers::leave_heartbeat;
 use crate::redis_server::{PATIENCE, Redis, until};
 
 const QUEUE: &str = "work";
@@ -37,7 +38,6 @@ async fn a_request_that_kills_three_servers_is_given_up() {
         panic!("{:?}", victim.run(CancellationToken::new()).await);
     }
     let redis = Redis::start().await;
-    wait_for_uptime(&redis).await;
     let client = Client::builder(QUEUE)
         .redis(redis.url())
         .timeout(PATIENCE)
@@ -76,6 +76,7 @@ async fn a_request_that_kills_three_servers_is_given_up() {
 
 /// Three workers died with request 7, and one with five copies of request 8. Returns the replies' codes.
 async fn recover(redis: &Redis, url: &str) -> (Vec<i64>, Vec<i64>) {
+    let (stop, serving) = start(server(url)).await;
     let slots = [(1, 0, 7), (2, 0, 7), (3, 0, 7)].into_iter();
     let slots = slots.chain((0..5).map(|slot| (4, slot, 8)));
     for (worker, slot, id) in slots {
@@ -83,13 +84,11 @@ async fn recover(redis: &Redis, url: &str) -> (Vec<i64>, Vec<i64>) {
         redis
             .command::<()>(&format!("RPUSH {OWN}:w:dead-{worker}:{slot} {request}"))
             .await;
+        leave_heartbeat(redis, OWN, &format!("dead-{worker}")).await;
         redis
             .command::<()>(&format!("HSET {OWN}:workers dead-{worker} {{\"slots\":5}}"))
             .await;
     }
-    wait_for_uptime(redis).await;
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(server(url).build().unwrap().run(stop.clone()));
     let mut codes = (Vec::new(), Vec::new());
     for _ in 0..3 {
         codes
@@ -154,19 +153,17 @@ async fn without_scripts_everything_goes_back_to_the_queue() {
 #[tokio::test]
 async fn a_request_that_killed_by_its_size_is_buried_unread() {
     let redis = Redis::start().await;
+    let (stop, serving) = start(server(&redis.url()).max_request(1000)).await;
     let request = request(9).replace("[9]", &format!("[\"{}\"]", "x".repeat(5000)));
     for worker in 1..=3 {
         redis
             .command::<()>(&format!("RPUSH {OWN}:w:dead-{worker}:0 {request}"))
             .await;
+        leave_heartbeat(&redis, OWN, &format!("dead-{worker}")).await;
         redis
             .command::<()>(&format!("HSET {OWN}:workers dead-{worker} {{\"slots\":1}}"))
             .await;
     }
-    wait_for_uptime(&redis).await;
-    let stop = CancellationToken::new();
-    let small = server(&redis.url()).max_request(1000).build().unwrap();
-    let serving = tokio::spawn(small.run(stop.clone()));
     // Twice it goes to the queue and is too large, and the third time nobody reads it.
     until(async || dead_letters(&redis).await.len() == 3).await;
     until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.is_empty()).await;

@@ -99,7 +99,7 @@ async fn a_server_stops_while_redis_is_away() {
 
 #[tokio::test]
 async fn calls_go_on_after_redis_restarts() {
-    calls_go_on_after_restarts(Redis::start().await).await;
+    calls_go_on_after_restarts(Redis::start_with(&["--appendfsync", "everysec"]).await).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::start;
-use crate::lost_workers::wait_for_uptime;
 use crate::proxy::Proxy;
 use crate::redis_server::{PATIENCE, Redis, until};
 use crate::victim::Victim;
@@ -58,7 +57,6 @@ async fn a_request_that_was_answered_and_not_acknowledged_runs_twice_and_is_answ
     victim.kill();
     assert_eq!(redis.command::<Vec<String>>("KEYS *:w:*").await.len(), 1);
     assert_eq!(redis.command::<u64>("GET runs").await, 1);
-    wait_for_uptime(&redis).await;
 
     let (stop, serving) = start(counting(&redis.url(), redis.url())).await;
     until(async || redis.command::<u64>("GET runs").await == 2).await;

@@ -21,7 +21,13 @@ const NEXT_LOOK: Duration = Duration::from_secs(26);
 
 #[tokio::test]
 async fn nobody_is_taken_for_dead_because_redis_was_away() {
-    let mut redis = Redis::start().await;
+    let without_data = Redis::start_with(&["--appendonly", "no"]).await;
+    // At the same time, for it takes its time. Whoever forgets everything has no slots that could be emptied.
+    tokio::join!(outage(Redis::start().await, 2), outage(without_data, 0));
+}
+
+/// Redis goes away while two requests are worked on; so many slots are there afterwards.
+async fn outage(mut redis: Redis, slots: usize) {
     let (gate, runs) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(BTreeMap::new())));
     let server = || {
         let (gate, runs) = (Arc::clone(&gate), Arc::clone(&runs));
@@ -49,7 +55,8 @@ async fn nobody_is_taken_for_dead_because_redis_was_away() {
     redis.up().await;
     // Nothing shall happen, which takes its time to show.
     tokio::time::sleep(NEXT_LOOK).await; // slow: until everybody has looked for the dead
-    assert_eq!(redis.command::<Vec<String>>("KEYS *:w:*").await.len(), 2);
+    assert_eq!(redis.command::<Vec<String>>("KEYS *:w:*").await.len(), slots);
+    assert_eq!(redis.command::<u64>("HLEN {asyncredisrpc:work}:workers").await, 2);
     gate.add_permits(2);
     for id in 0..2 {
         assert_eq!(

@@ -30,11 +30,7 @@ impl Redis {
 
     /// A Redis that does not run yet.
     pub(crate) fn prepare(arguments: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let arguments = arguments.iter().map(|argument| argument.to_string()).collect();
         Self {
             process: None,
@@ -137,6 +133,17 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A port that nobody listens at. It is none of those from which connections are made: one of them would hold it now
+/// and then, and who tries to connect to one from which nobody listens may reach himself.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(10_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! A Redis whose master is named by Sentinels, and dies.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use rpc::{Client, Fault, Server};
@@ -8,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::addresses::fails;
 use crate::calls::start;
-use crate::redis_server::{PATIENCE, Redis, until};
+use crate::redis_server::{PATIENCE, Redis, free_port, until};
 
 const PASSWORD: &str = "of-the-data";
 const SENTINEL_PASSWORD: &str = "of-the-sentinels";
@@ -36,11 +35,7 @@ impl Sentinel {
     /// One with this configuration, which gets a port of its own.
     pub(crate) fn start(config: impl FnOnce(u16) -> String) -> Self {
         let folder = TempDir::new().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let path = folder.path().join("sentinel.conf");
         std::fs::write(&path, format!("bind 127.0.0.1\n{}", config(port))).unwrap();
         let process = Command::new("redis-server")

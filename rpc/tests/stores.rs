@@ -8,7 +8,6 @@ use std::time::Duration;
 use rpc::{Batching, Client, Context, Error, Fault, Server};
 use tokio_util::sync::CancellationToken;
 
-use crate::lost_workers::wait_for_uptime;
 use crate::redis_server::{Redis, until};
 use crate::victim::Victim;
 
@@ -73,7 +72,6 @@ async fn a_store_has_every_record_once_whatever_is_killed() {
     }
     let redis = Redis::start_with(&["--appendfsync", "no"]).await;
     let store = Redis::start_with(&["--appendonly", "no"]).await;
-    wait_for_uptime(&redis).await;
     let mut server = victim(&redis, &store);
     let client = Client::builder(QUEUE)
         .redis(redis.url())

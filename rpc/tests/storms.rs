@@ -7,7 +7,6 @@ use std::time::Duration;
 use rpc::{Client, Error, Server, code};
 use tokio_util::sync::CancellationToken;
 
-use crate::lost_workers::wait_for_uptime;
 use crate::redis_server::{Redis, until};
 use crate::victim::Victim;
 
@@ -38,7 +37,6 @@ async fn whatever_is_killed_every_idempotent_call_is_answered() {
     }
     let kills = std::env::var("RPC_TEST_KILLS").map_or(10, |kills| kills.parse().unwrap());
     let redis = Redis::start_with(&["--appendfsync", "no"]).await;
-    wait_for_uptime(&redis).await;
     let client = Client::builder(QUEUE)
         .redis(redis.url())
         .timeout(Duration::from_secs(300))

@@ -1,7 +1,6 @@
 //! Encrypted ways in: who is trusted, and what is shown.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -9,13 +8,8 @@ use tempfile::TempDir;
 
 use crate::addresses::{client_at, fails, server_at, works};
 use crate::calls::start;
-use crate::redis_server::{PATIENCE, Redis, until};
+use crate::redis_server::{PATIENCE, Redis, free_port, until};
 use crate::sentinels::Sentinel;
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 /// Writes `ca.pem`, and for each name `NAME.pem` and `NAME-key.pem`, signed by it.
 fn certificates(folder: &Path, names: &[&str]) {

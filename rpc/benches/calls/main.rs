@@ -2,8 +2,9 @@
 //! the same lists moved by the same Redis library with no call around them. All in one run, in turns; medians.
 //! `cargo bench -p rpc --profile dist`; nothing else should run beside it.
 //!
-//! `BENCH_CALLS` says how many calls a measurement has (20,000), `BENCH_ROUNDS` how many measurements there are (5), and
-//! `BENCH_ONLY`, if given, what the names of the measured begin with, `rpc` say.
+//! `BENCH_CALLS` says how many calls a measurement has (20,000), `BENCH_ROUNDS` how many measurements there are (5),
+//! `BENCH_ONLY`, if given, what the names of the measured begin with, `rpc` say, and `BENCH_IN_FLIGHT` how many calls of
+//! `rpc` and of Python are under way, instead of one after the other number of them.
 //! Python is left out, and said to be, where `target/python` is missing: `make test` creates it.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends when something is wrong")]
@@ -49,8 +50,10 @@ async fn main() {
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
     let wanted = |name: &str| name.starts_with(&only);
     let mut rows: Vec<Row> = Vec::new();
+    let one = [number("BENCH_IN_FLIGHT", 0)];
+    let in_flights = if one == [0] { &IN_FLIGHT[..] } else { &one };
     for _ in 0..rounds {
-        for in_flight in IN_FLIGHT {
+        for &in_flight in in_flights {
             let calls = if in_flight == 1 { calls / 5 } else { calls };
             if wanted("rpc") {
                 let sample = ours.measure(&redis, in_flight, calls).await;

@@ -55,7 +55,10 @@ pub(crate) fn duration(word: &str) -> Result<Duration, String> {
     if let Ok(seconds) = word.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     }
-    let time: jiff::SignedDuration = word.parse().map_err(|error: jiff::Error| error.to_string())?;
+    // What the parser complains of takes its manual to understand.
+    let time: jiff::SignedDuration = word
+        .parse()
+        .map_err(|_| "a time is a number with a unit, as in 30s, 5m or 800ms")?;
     time.try_into()
         .map_err(|_| "a time cannot be negative".to_owned())
 }

@@ -54,9 +54,9 @@ impl ClientBuilder {
         Self { timeout, ..self }
     }
 
-    /// How many requests may wait in the queue; by default any number. What is sent beyond is taken back, unless a
-    /// server was quicker, and the call fails with [`Error::Overloaded`]. Of the calls that follow most fail without
-    /// asking Redis, until the queue is shorter.
+    /// How many requests may wait in the queue; by default any number. What is beyond does not get into it, and the call
+    /// fails with [`Error::Overloaded`]; where Redis allows no scripts it is taken out again, unless a server was
+    /// quicker. Of the calls that follow most fail without asking Redis, until the queue is shorter.
     #[must_use]
     pub fn max_queue_len(self, requests: u64) -> Self {
         Self {
@@ -89,7 +89,13 @@ impl ClientBuilder {
         let see_to = abandoned::see_to(shared.clone(), keys.clone(), name.clone(), numbers);
         tasks.spawn_on(see_to, &runtime);
         let inbox = keys.inbox(&name);
-        let outbox = Outbox::new(shared.clone(), &keys, inbox.clone(), Arc::clone(&pending));
+        let outbox = Outbox::new(
+            shared.clone(),
+            &keys,
+            inbox.clone(),
+            Arc::clone(&pending),
+            self.max_queue_len,
+        );
         let outbox = Arc::new(outbox);
         tasks.spawn_on(Arc::clone(&outbox).work(), &runtime);
         let requests = AtomicU64::new(0);

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::inbox::call_id;
+use super::outbox::Attempt;
 use super::pending::Ticket;
 use super::{Client, META_VERSION, QueueState, abandoned};
 use crate::connection::{self, milliseconds, pipe};
@@ -260,13 +261,17 @@ struct Sending<'a> {
 
 impl Sending<'_> {
     async fn attempt(mut self, ticket: &mut Ticket) -> Result<Reply, Error> {
+        if !self.options.idempotent {
+            self.hand_in(ticket).await?;
+            return ticket.reply().await;
+        }
         let mut losses = self.client.inner.pending.losses.subscribe();
         loop {
             losses.mark_unchanged();
             self.hand_in(ticket).await?;
             tokio::select! {
                 reply = ticket.reply() => return reply,
-                Ok(()) = losses.changed(), if self.options.idempotent => {}
+                Ok(()) = losses.changed() => {}
             }
         }
     }
@@ -282,7 +287,8 @@ impl Sending<'_> {
             }
             let body = self.body()?;
             let before = std::mem::replace(&mut ticket.sent, true);
-            let (body, pushed) = inner.outbox.send(body).await;
+            let attempt = if before { Attempt::Again } else { Attempt::First };
+            let (body, pushed) = inner.outbox.send(body, attempt).await;
             match pushed {
                 Ok(queue_len) => {
                     if !before {
@@ -304,12 +310,19 @@ impl Sending<'_> {
                     ticket.sent = before;
                     return Err(inner.overloaded(None));
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if let Error::Overloaded { queue_len, .. } = &error {
+                        ticket.sent = before;
+                        inner.saw_queue(queue_len.unwrap_or_default());
+                    }
+                    return Err(error);
+                }
             }
         }
     }
 
-    /// Takes the request back if the queue is too long, unless a server was quicker.
+    /// Takes the request back if the queue is too long, unless a server was quicker: what a client does that may not
+    /// run the script which keeps it out.
     async fn check_length(&self, queue_len: u64, body: &[u8], ticket: &mut Ticket) -> Result<(), Error> {
         let inner = &self.client.inner;
         if !inner.saw_queue(queue_len) {

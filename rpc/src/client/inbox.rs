@@ -2,6 +2,7 @@
 //! connection of its own. Python servers make a list for each reply: as long as there are any, the same task waits for
 //! the oldest of those lists as well, and another looks for the others, more and more seldom.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -130,7 +131,9 @@ async fn wait_for_one(
 
 /// The id of a client's call.
 pub(super) fn call_id(client: &str, number: u64) -> String {
-    format!("{client}-{number}")
+    let mut id = String::with_capacity(client.len() + 21);
+    write!(id, "{client}-{number}").expect("a text takes more text");
+    id
 }
 
 /// The number of the call to which an id, or a key that ends with it, belongs.

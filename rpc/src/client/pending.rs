@@ -242,5 +242,11 @@ mod tests {
         assert!(pending.tells_reader());
         assert!(!pending.tells_reader(), "once is enough");
         assert_eq!(pending.to_watch(), [1, 2]);
+        let mut others = Vec::new();
+        for number in 3..500 {
+            others.push(pending.register(number).await);
+        }
+        // The wait for more lists would cost Redis more; the oldest come first.
+        assert_eq!(pending.to_watch(), (1..=WATCHED as u64).collect::<Vec<_>>());
     }
 }

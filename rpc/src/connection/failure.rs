@@ -19,6 +19,11 @@ impl Failed {
         Self { source, maybe_sent }
     }
 
+    /// What the connection or Redis said.
+    pub(crate) fn source(&self) -> &RedisError {
+        &self.source
+    }
+
     /// There was no connection.
     pub(crate) fn not_connected() -> Self {
         Self {

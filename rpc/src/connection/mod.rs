@@ -25,7 +25,7 @@ pub(crate) use clock::milliseconds;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use failure::{Failed, had_no_memory, is_passing, is_refusal, was_carried_out};
 pub(crate) use redis::aio::MultiplexedConnection as Connection;
-pub(crate) use redis::{Pipeline, RedisError, RedisResult, cmd, pipe};
+pub(crate) use redis::{Cmd, Pipeline, RedisError, RedisResult, cmd, pipe};
 pub(crate) use shared::Shared;
 pub(crate) use subscription::Subscription;
 

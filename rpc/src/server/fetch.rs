@@ -1,7 +1,8 @@
 //! Takes requests from the queue into slots and starts their handlers, on a connection of its own.
 //!
-//! Every take is a `BLMOVE`, and under load several are sent ahead, so that Redis hands over a request with one
-//! command and without waiting for us. Only the first of them waits long for a request.
+//! A take is a `BLMOVE`, which waits for a request, and behind it as many `LMOVE` as more requests are expected to be
+//! there by then, all sent at once. One take is sent ahead of the one that waits: that both are answered at the same
+//! time shows that more requests wait than are taken, and the next takes are larger.
 //!
 //! Promise: a take is never cancelled, for Redis might carry it out after nobody listens any more. When a take fails,
 //! the slots of all takes that were sent are retired and emptied.
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{mpsc, watch};
@@ -21,12 +23,14 @@ use super::service::Service;
 use super::slots::Reuse;
 use super::worker::{Worker, give_back_one};
 use crate::connection::{
-    BLOCK, Backoff, Connection, Endpoint, REFUSALS, RedisResult, cmd, is_passing, is_refusal, pipe,
+    BLOCK, Backoff, Cmd, Connection, Endpoint, Pipeline, REFUSALS, RedisResult, is_passing, is_refusal, pipe,
 };
 
-/// So many takes are sent at once at most. More would keep a distant Redis busier, and let the ghosts of a lost
-/// connection take requests for longer.
-pub(super) const LARGEST_WINDOW: u32 = 16;
+/// So many takes are under way: the one that waits and the one behind it.
+const TAKES: usize = 2;
+
+/// So many requests are taken at once at most. More would be started later than other servers could start them.
+const LARGEST_TAKE: usize = 32;
 
 /// How long a take that was sent ahead waits when its turn comes. If the queue is empty by then, one take is enough.
 pub(super) const AHEAD: Duration = Duration::from_millis(50);
@@ -47,7 +51,10 @@ pub(super) struct Fetch {
 }
 
 /// The takes that were sent and not answered, in the order in which Redis carries them out.
-type Takes = FuturesOrdered<BoxFuture<'static, (u64, RedisResult<Option<Vec<u8>>>)>>;
+type Takes = FuturesOrdered<BoxFuture<'static, Answered>>;
+
+/// A take's slots, and what Redis has put into them.
+type Answered = (Vec<u64>, RedisResult<Vec<Option<Vec<u8>>>>);
 
 impl Fetch {
     pub(super) fn new(
@@ -110,8 +117,8 @@ impl Fetch {
         let mut takes = Takes::new();
         let taken = self.take(&mut connection, &mut takes, backoff).await;
         // Whatever the connection was asked for and did not answer may happen at any time.
-        while let Some((slot, _)) = takes.next().await {
-            self.worker.slots.retire(slot);
+        while let Some((slots, _)) = takes.next().await {
+            self.retire(slots);
         }
         taken
     }
@@ -122,63 +129,115 @@ impl Fetch {
         takes: &mut Takes,
         backoff: &mut Backoff,
     ) -> RedisResult<()> {
-        let (mut window, mut late) = (1, Vec::new());
+        let (mut most_takes, mut size, mut late) = (1, 1, Vec::new());
         loop {
             // Their work is done and they cannot panic; what is left of them is freed here.
             while self.handlers.try_join_next().is_some() {}
             if takes.is_empty() && self.stop.is_cancelled() {
                 return self.give_back(connection, late).await;
             }
-            let room = takes.len() < window && !self.stop.is_cancelled();
-            let (slot, taken) = tokio::select! {
+            let room = takes.len() < most_takes && !self.stop.is_cancelled();
+            let answered = tokio::select! {
                 biased;
                 Some(slot) = self.free.recv(), if room => {
-                    if let Err(error) = self.worker.cover(slot, connection).await {
-                        self.worker.slots.release(slot, Reuse::Again);
-                        return Err(error);
-                    }
-                    takes.push_back(self.send_take(connection.clone(), slot, takes.is_empty()));
+                    let slots = self.slots_from(slot, size, connection).await?;
+                    takes.push_back(self.send_take(connection.clone(), slots, takes.is_empty()));
                     continue;
                 }
                 Some(answered) = takes.next() => answered,
                 () = self.stop.cancelled(), if room => continue,
             };
-            match taken {
-                Ok(None) => {
-                    self.worker.slots.release(slot, Reuse::Again);
-                    window = 1;
-                }
-                Ok(Some(_)) if self.stop.is_cancelled() => late.push(slot),
-                Ok(Some(request)) => {
+            let (asked, found) = self.start(answered, &mut late)?;
+            *backoff = Backoff::default();
+            let behind = takes.next().now_or_never().flatten();
+            let more = match behind {
+                Some(answered) => self.start(answered, &mut late)?.1 > 0,
+                None => false,
+            };
+            most_takes = if found == 0 { 1 } else { TAKES };
+            size = next_size(size, asked, found, more);
+        }
+    }
+
+    /// Starts the handlers of the requests that were taken, or has them given back if it is too late for that. Returns
+    /// how many requests were asked for and how many came.
+    fn start(&mut self, (slots, taken): Answered, late: &mut Vec<u64>) -> RedisResult<(usize, usize)> {
+        let requests = match taken {
+            Ok(requests) => requests,
+            Err(error) => {
+                self.retire(slots);
+                return Err(error);
+            }
+        };
+        let (asked, mut found) = (slots.len(), 0);
+        for (slot, request) in slots.into_iter().zip(requests) {
+            found += usize::from(request.is_some());
+            match request {
+                None => self.worker.slots.release(slot, Reuse::Again),
+                Some(_) if self.stop.is_cancelled() => late.push(slot),
+                Some(request) => {
                     let service = Arc::clone(&self.service);
                     self.handlers
                         .spawn(service.serve(Arc::clone(&self.finish), slot, request));
-                    window = (window * 2).min(LARGEST_WINDOW as usize);
-                }
-                Err(error) => {
-                    self.worker.slots.retire(slot);
-                    return Err(error);
                 }
             }
-            *backoff = Backoff::default();
         }
+        Ok((asked, found))
+    }
+
+    /// This free slot, and others until there are so many or no more.
+    async fn slots_from(
+        &mut self,
+        first: u64,
+        size: usize,
+        connection: &mut Connection,
+    ) -> RedisResult<Vec<u64>> {
+        let mut slots = vec![first];
+        while slots.len() < size
+            && let Ok(slot) = self.free.try_recv()
+        {
+            slots.push(slot);
+        }
+        let last = slots.iter().copied().max().unwrap_or(first);
+        if let Err(error) = self.worker.cover(last, connection).await {
+            for slot in slots {
+                self.worker.slots.release(slot, Reuse::Again);
+            }
+            return Err(error);
+        }
+        Ok(slots)
     }
 
     /// The take is sent when the future is polled first, which is why it must be given to [`Takes`] at once.
     fn send_take(
         &self,
         mut connection: Connection,
-        slot: u64,
+        slots: Vec<u64>,
         first: bool,
-    ) -> BoxFuture<'static, (u64, RedisResult<Option<Vec<u8>>>)> {
-        self.worker.slots.occupy(slot);
-        let mut take = cmd("BLMOVE");
-        take.arg(self.worker.keys.queue())
-            .arg(self.worker.slot_key(slot))
-            .arg("LEFT")
-            .arg("RIGHT")
-            .arg(if first { BLOCK } else { AHEAD }.as_secs_f64());
-        Box::pin(async move { (slot, take.query_async(&mut connection).await) })
+    ) -> BoxFuture<'static, Answered> {
+        let mut commands = Pipeline::with_capacity(slots.len());
+        for (at, slot) in slots.iter().enumerate() {
+            self.worker.slots.occupy(*slot);
+            let (queue, key) = (self.worker.keys.queue(), self.worker.slot_key(*slot));
+            // For every request there is one, and it would grow with each argument.
+            let mut take = Cmd::with_capacity(6, queue.len() + key.len() + 32);
+            take.arg(if at == 0 { "BLMOVE" } else { "LMOVE" })
+                .arg(queue)
+                .arg(key)
+                .arg("LEFT")
+                .arg("RIGHT");
+            if at == 0 {
+                take.arg(if first { BLOCK } else { AHEAD }.as_secs_f64());
+            }
+            commands.add_command(take);
+        }
+        async move { (slots, commands.query_async(&mut connection).await) }.boxed()
+    }
+
+    fn retire(&self, slots: Vec<u64>) {
+        for slot in slots {
+            self.worker.slots.retire(slot);
+        }
     }
 
     /// What was taken after the stop goes back to the head of the queue, in the order in which it was there.
@@ -200,6 +259,19 @@ impl Fetch {
             self.worker.slots.release(slot, Reuse::Again);
         }
         Ok(())
+    }
+}
+
+/// How many requests to ask for next, after so many were asked for and so many came, and the take behind brought `more`
+/// at the same time.
+fn next_size(size: usize, asked: usize, found: usize, more: bool) -> usize {
+    if more && found == asked {
+        (size * 2).min(LARGEST_TAKE)
+    } else if found * 2 < asked {
+        // Also when nothing came at all, it is never none.
+        size.min(asked.div_ceil(2))
+    } else {
+        size
     }
 }
 
@@ -225,5 +297,31 @@ pub(super) async fn empty_retired(service: Arc<Service>, worker: Arc<Worker>) {
             worker.slots.seen_empty(&empty, asked);
         }
         tokio::time::sleep(RETIRED_LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_grow_with_a_backlog_and_shrink_without() {
+        let mut size = 1;
+        for grown in [2, 4, 8, 16, 32, 32] {
+            size = next_size(size, size, size, true);
+            assert_eq!(size, grown);
+        }
+        assert_eq!(next_size(size, 32, 32, false), 32, "nothing was left behind");
+        assert_eq!(next_size(size, 3, 3, true), 32, "there were no more slots");
+        assert_eq!(next_size(size, 32, 16, true), 32);
+        for shrunk in [16, 8, 4, 2, 1, 1] {
+            size = next_size(size, size, 0, false);
+            assert_eq!(size, shrunk);
+        }
+        assert_eq!(
+            next_size(size, 1, 1, true),
+            2,
+            "an idle server finds its way back"
+        );
     }
 }

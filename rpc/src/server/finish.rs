@@ -1,5 +1,6 @@
-//! Hands finished requests in: writes their replies, then deletes their slots. Whoever finishes first writes at once;
-//! what others finish meanwhile is written together by the same task, in as few commands as possible.
+//! Hands finished requests in: writes their replies, then deletes their slots. Whoever finishes first writes, as soon as
+//! others have had a turn; what they finish by then, and while it writes, is written together by the same task, in as
+//! few commands as possible.
 //!
 //! Promises: a request's slot is deleted only behind its reply, so a broken connection can leave a reply without the
 //! acknowledgement and never the reverse; nothing is written for a worker that lost its lease.
@@ -84,6 +85,8 @@ impl Finish {
                 return;
             }
         }
+        // What was taken together is often finished together, and then written together.
+        tokio::task::yield_now().await;
         loop {
             let batch = {
                 let mut waiting = self.waiting();

@@ -93,7 +93,8 @@ impl Service {
         let answer = match request.target {
             Target::Method(ref method) => {
                 let method = Arc::clone(method);
-                return self.run(worker, method, request, text).await;
+                // In place it would be moved, with all that it may hold, each time that the whole is.
+                return Box::pin(self.run(worker, method, request, text)).await;
             }
             Target::BuiltIn(built_in) => {
                 return self.written(&request.id, &request.meta, self.describe(worker, built_in));
@@ -200,8 +201,11 @@ impl Service {
         let abandoned = call.abandoned(deadline).map(|fault| Err(by(worker, fault)));
         let answer = match claim {
             None => first_of(handle(method, request), abandoned).await,
-            Some(Claim::First(run)) => run.remember(first_of(handle(method, request), abandoned)).await,
-            Some(Claim::Repeat(answer)) => first_of(answer, abandoned).await,
+            Some(Claim::First(run)) => {
+                let running = first_of(handle(method, request), abandoned);
+                run.remember(running).boxed().await
+            }
+            Some(Claim::Repeat(answer)) => first_of(answer, abandoned).boxed().await,
         };
         self.reply(&id, &meta, answer)
     }

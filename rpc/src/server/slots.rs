@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::fetch::{AHEAD, LARGEST_WINDOW};
+use super::fetch::AHEAD;
 use crate::connection::BLOCK;
 
 /// How long after the loss of its connection the takes that were sent on it may still move requests: one waits long,
-/// and each of the others as long as it was told to and until Redis looks at the time, ten times a second.
-pub(super) const GHOST: Duration = BLOCK
-    .saturating_add(AHEAD.saturating_mul(3 * LARGEST_WINDOW))
-    .saturating_add(Duration::from_secs(1));
+/// the other as long as it was told to, and Redis looks at the time ten times a second.
+pub(super) const GHOST: Duration = BLOCK.saturating_add(AHEAD).saturating_add(Duration::from_secs(1));
 
 pub(super) struct Slots {
     /// How many handlers may run at once.
