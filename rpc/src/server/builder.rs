@@ -17,6 +17,7 @@ use super::batch::{Batching, batch_method};
 use super::extract::{Needs, States};
 use super::handler::{Handler, IntoAnswer, Method, Start};
 use super::layer::{self, MethodService, Wrap};
+use super::meters::Meters;
 use super::request::{Context, Request};
 use crate::connection::{Address, DEFAULT_URL, Endpoint};
 use crate::envelope::MAX_REQUEST;
@@ -250,7 +251,10 @@ impl ServerBuilder {
                 )));
             }
         }
-        let wrap = |method: Method| method.wrapped(&self.layers);
+        let wrap = |mut method: Method| {
+            method.stats.tell(Meters::new(&self.queue, &method.name));
+            method.wrapped(&self.layers)
+        };
         let methods = self
             .methods
             .into_iter()

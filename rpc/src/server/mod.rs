@@ -30,6 +30,7 @@ mod builder;
 mod request;
 mod extract;
 mod handler;
+mod meters;
 mod stats;
 mod introspection;
 mod batch;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::meters::Meters;
+
 /// So many buckets for each doubling of a time: what is told of it is at most an eighth too long.
 const STEPS: u64 = 8;
 
@@ -55,6 +57,7 @@ pub(super) struct MethodStats {
     failed: AtomicU64,
     queued: Times,
     running: Times,
+    meters: Meters,
 }
 
 /// What `$rpc.stats` tells of one method.
@@ -69,11 +72,17 @@ pub(super) struct MethodReport {
 }
 
 impl MethodStats {
+    /// From now on these are told as well.
+    pub(super) fn tell(&mut self, meters: Meters) {
+        self.meters = meters;
+    }
+
     /// A handler is started, and has ended when this is dropped.
     pub(super) fn start(&self, queued: Option<Duration>) -> Handling<'_> {
         if let Some(queued) = queued {
             self.queued.add(queued);
         }
+        self.meters.started(queued);
         Handling {
             stats: self,
             started: Instant::now(),
@@ -102,7 +111,9 @@ pub(super) struct Handling<'a> {
 
 impl Drop for Handling<'_> {
     fn drop(&mut self) {
-        self.stats.running.add(self.started.elapsed());
+        let run = self.started.elapsed();
+        self.stats.running.add(run);
+        self.stats.meters.ended(run, self.failed);
         self.stats.failed.fetch_add(u64::from(self.failed), Relaxed);
     }
 }
