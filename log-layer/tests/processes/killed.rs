@@ -110,7 +110,9 @@ fn processes_that_are_killed_again_and_again_lose_and_double_nothing_that_is_num
     let home = spool.path().join("killed");
     until("nothing is left but its own", || {
         let folders = std::fs::read_dir(&home).unwrap();
-        (folders.count() == 1).then_some(())
+        // Who is killed while it writes leaves a part of a frame, which is put aside for people.
+        let runs = folders.filter(|folder| folder.as_ref().unwrap().file_name() != "quarantine");
+        (runs.count() == 1).then_some(())
     });
     drop(logs);
     assert!(count(&collector.texts()) > 600);
