@@ -1,5 +1,6 @@
 //! What was sealed or replaced, and is deleted once no snapshot holds it any more: a search that began before goes on
-//! reading what it saw. What a crash leaves is deleted at the next start.
+//! reading what it saw. What a crash leaves is deleted at the next start. The room that becomes free goes back to the
+//! disk, but for what the live partition will use again at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -126,8 +127,8 @@ impl Sealer {
         Ok(())
     }
 
-    /// Gives the room of deleted rows in an older partition back to the disk, and empties its log; the live one uses
-    /// both again. Returns whether it is done: somebody may be reading.
+    /// Gives all room of deleted rows in an older partition back to the disk, and empties its log. Returns whether it is
+    /// done: somebody may be reading.
     pub(super) fn give_back(&mut self, partition: &Arc<Partition>) -> Result<bool, StoreError> {
         let stop = self.stop.clone();
         let writer = self.older(partition)?;
