@@ -7,14 +7,13 @@
 use std::sync::Arc;
 
 use log_record::{Level, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 
-use super::block::{self, Columns, Damaged, Loaded, SealedBlock, Summary};
+use super::block::{self, Damaged, Loaded, SealedBlock, Summary};
+use super::columns;
 use super::partition::Partition;
 use super::{StoreError, StoredBatch};
 use crate::query::Filter;
-
-const COLUMN_BITS: u32 = 16;
 
 const LOAD: &str =
     "SELECT id, first_batch, last_batch, rows, earliest, latest, trace, debug, info, warn, error
@@ -22,11 +21,8 @@ const LOAD: &str =
 const INSERT: &str = "INSERT INTO blocks
     (first_batch, last_batch, rows, earliest, latest, trace, debug, info, warn, error) VALUES
     (:first_batch, :last_batch, :rows, :earliest, :latest, :trace, :debug, :info, :warn, :error)";
-const INSERT_COLUMN: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
-const COLUMN: &str = "SELECT data FROM columns WHERE id = ?1";
 const DELETE: &str = "DELETE FROM blocks WHERE id = ?1";
 const REPLACED: &str = "INSERT INTO replaced (block) VALUES (?1)";
-const DELETE_COLUMNS: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
 const FORGET_REPLACED: &str = "DELETE FROM replaced WHERE block = ?1";
 
 /// A sealed block of a partition.
@@ -36,22 +32,11 @@ pub(super) struct Block {
     pub(super) partition: Arc<Partition>,
 }
 
-impl Columns for Block {
-    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        let id = self.id << COLUMN_BITS | i64::from(number);
-        self.partition.with_reader(|reader| {
-            reader
-                .prepare_cached(COLUMN)?
-                .query_row([id], |row| row.get(0))
-                .optional()
-        })
-    }
-}
-
 impl Block {
     /// All its records; at least one batch, and no batch without records.
     pub(super) fn batches(&self) -> Result<Vec<StoredBatch>, StoreError> {
-        let batches = block::unseal(&self.summary, self).map_err(|why| self.damaged(&why))?;
+        let unsealed = self.with_columns(|columns| block::unseal(&self.summary, columns));
+        let batches = unsealed?.map_err(|why| self.damaged(&why))?;
         if batches.is_empty() || batches.iter().any(|batch| batch.records.is_empty()) {
             return Err(self.damaged(&"it has no records"));
         }
@@ -63,9 +48,11 @@ impl Block {
         &self,
         look: impl FnOnce(&mut block::Block<'_>) -> Result<T, Damaged>,
     ) -> Result<T, StoreError> {
-        let loaded = Loaded::new(self);
-        let mut block = block::Block::open(&self.summary, &loaded).map_err(|why| self.damaged(&why))?;
-        look(&mut block).map_err(|why| self.damaged(&why))
+        let seen = self.with_columns(|columns| {
+            let loaded = Loaded::new(columns);
+            look(&mut block::Block::open(&self.summary, &loaded)?)
+        });
+        seen?.map_err(|why| self.damaged(&why))
     }
 
     /// What `look` sees in it, unless it certainly has nothing that the filter finds.
@@ -74,12 +61,18 @@ impl Block {
         filter: &Filter,
         look: impl FnOnce(&mut block::Block<'_>) -> Result<T, Damaged>,
     ) -> Result<Option<T>, StoreError> {
-        let loaded = Loaded::new(self);
-        if !block::may_match(&self.summary, &loaded, filter).map_err(|why| self.damaged(&why))? {
-            return Ok(None);
-        }
-        let mut block = block::Block::open(&self.summary, &loaded).map_err(|why| self.damaged(&why))?;
-        look(&mut block).map(Some).map_err(|why| self.damaged(&why))
+        let seen = self.with_columns(|columns| {
+            let loaded = Loaded::new(columns);
+            if !block::may_match(&self.summary, &loaded, filter)? {
+                return Ok(None);
+            }
+            look(&mut block::Block::open(&self.summary, &loaded)?).map(Some)
+        });
+        seen?.map_err(|why| self.damaged(&why))
+    }
+
+    fn with_columns<T>(&self, look: impl FnOnce(&dyn block::Columns) -> T) -> Result<T, StoreError> {
+        columns::with(&self.partition, self.id, look)
     }
 
     fn damaged(&self, why: &dyn std::fmt::Display) -> StoreError {
@@ -144,11 +137,7 @@ pub(super) fn insert(writer: &Connection, block: &SealedBlock) -> rusqlite::Resu
         ":error": count(Level::Error),
     })?;
     let id = writer.last_insert_rowid();
-    for (number, data) in &block.columns {
-        writer
-            .prepare_cached(INSERT_COLUMN)?
-            .execute((id << COLUMN_BITS | i64::from(*number), data))?;
-    }
+    columns::insert(writer, id, &block.columns)?;
     Ok(id)
 }
 
@@ -164,9 +153,7 @@ pub(super) fn replace(writer: &Connection, old: &[i64]) -> rusqlite::Result<()> 
 /// Deletes the columns of blocks that were replaced. Within the caller's transaction.
 pub(super) fn delete_replaced(writer: &Connection, blocks: &[i64]) -> rusqlite::Result<()> {
     for id in blocks {
-        writer
-            .prepare_cached(DELETE_COLUMNS)?
-            .execute([id << COLUMN_BITS, (id + 1) << COLUMN_BITS])?;
+        columns::delete(writer, *id)?;
         writer.prepare_cached(FORGET_REPLACED)?.execute([id])?;
     }
     Ok(())

@@ -27,6 +27,7 @@ mod ledger;
 mod received;
 mod tail;
 mod block;
+mod columns;
 mod blocks;
 mod contents;
 mod opening;

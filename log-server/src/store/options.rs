@@ -12,7 +12,7 @@ pub struct Options {
     pub partition_age: Duration,
     /// So is one that is larger than this; with a byte budget, than an eighth of it.
     pub partition_bytes: u64,
-    /// Records that waited so long are sealed although they do not fill a block.
+    /// Records that waited so long are sealed although they are few.
     pub seal_age: Duration,
     /// What is deleted.
     pub keep: Keep,

@@ -156,8 +156,16 @@ impl Partition {
         answer.map_err(|error| self.unread(&error))
     }
 
+    /// Whether all that is read is read by one connection, because it sees the file as it was.
+    pub(super) fn has_one_reader(&self) -> bool {
+        match self.readers {
+            Readers::Pool(_) => false,
+            Readers::Pinned(_) => true,
+        }
+    }
+
     /// The error of something that could not be read, now or ever.
-    fn unread(&self, error: &rusqlite::Error) -> StoreError {
+    pub(super) fn unread(&self, error: &rusqlite::Error) -> StoreError {
         if matches!(
             error.sqlite_error_code(),
             Some(

@@ -35,6 +35,12 @@ use super::{RecordId, StoreError};
 const TICK: Duration = Duration::from_millis(500);
 /// How long it waits for who reads an older partition.
 const OLDER_PATIENCE: Duration = Duration::from_millis(50);
+/// Records that are worth a block of their own, which is searched faster than the tail; merging small ones pays later.
+const ROWS_ENOUGH: usize = 8_192;
+/// How long so many wait while more arrive,
+const ENOUGH_AGE: Duration = Duration::from_secs(10);
+/// and when nothing does.
+const ENOUGH_PAUSE: Duration = Duration::from_millis(1_500);
 /// How long something is not tried again after it failed.
 const PAUSE: Duration = Duration::from_secs(60);
 
@@ -172,9 +178,9 @@ impl Sealer {
         let Some(Loaded { tail, progress, .. }) = self.contents.shelf(partition) else {
             return Ok(false);
         };
-        let (count, fills) = first_block(&tail);
-        let due = fills || !self.is_live(partition) || tail.first().is_some_and(|entry| self.is_old(entry));
-        if count == 0 || !due {
+        let (count, rows) = first_block(&tail);
+        let is_due = count < tail.len() || !self.is_live(partition) || self.is_due(&tail, rows);
+        if count == 0 || !is_due {
             return Ok(false);
         }
         let (entries, rest) = tail.split_at(count);
@@ -372,8 +378,14 @@ impl Sealer {
         Arc::ptr_eq(&self.contents.live(), partition)
     }
 
-    fn is_old(&self, entry: &Entry) -> bool {
-        entry.since.elapsed() >= self.options.seal_age
+    /// Whether the tail, which does not fill more than a block, waited for long enough.
+    fn is_due(&self, tail: &[Arc<Entry>], rows: usize) -> bool {
+        let waited = |entry: Option<&Arc<Entry>>| entry.map(|entry| entry.since.elapsed());
+        let longest = waited(tail.first());
+        rows == ROWS_MOST
+            || longest >= Some(self.options.seal_age)
+            || (rows >= ROWS_ENOUGH
+                && (longest >= Some(ENOUGH_AGE) || waited(tail.last()) >= Some(ENOUGH_PAUSE)))
     }
 
     /// Begins a new partition when the live one is old or large enough, and not empty.
@@ -409,16 +421,16 @@ impl Sealer {
     }
 }
 
-/// How many entries the next block takes, and whether they fill it.
-fn first_block(tail: &[Arc<Entry>]) -> (usize, bool) {
+/// How many entries the next block takes, and how many records these have.
+fn first_block(tail: &[Arc<Entry>]) -> (usize, usize) {
     let (mut rows, mut bytes) = (0, 0);
     for (count, entry) in tail.iter().enumerate() {
         rows += entry.records;
         bytes += entry.bytes;
         // Batches without records take no rows, and must not pile up either.
         if rows > ROWS_MOST || count == ROWS_MOST || (count > 0 && bytes > BYTES_MOST) {
-            return (count, true);
+            return (count, rows - entry.records);
         }
     }
-    (tail.len(), rows == ROWS_MOST)
+    (tail.len(), rows)
 }

@@ -16,8 +16,8 @@ use super::{StoreError, crash};
 
 /// Batches deleted in one transaction: appends wait for it.
 const DELETED_AT_ONCE: i64 = 1_000;
-/// Free pages that the live file may keep when nothing arrives: one megabyte.
-const FREE_QUIET: i64 = 64;
+/// Free pages that the live file may keep when nothing arrives: a quarter of a megabyte.
+const FREE_QUIET: i64 = 16;
 /// Free pages that it may keep for what arrives: the payloads of a block or two.
 const FREE_BUSY: i64 = 1_024;
 /// Pages given back in one step, for which appends wait.

@@ -1,11 +1,12 @@
 //! Columns of integers: each value less the smallest, as planes of bytes (all lowest bytes, then all second bytes …),
-//! each plane compressed on its own. Where neighbours differ less than values do, or by the same again and again, the
-//! differences are kept instead.
+//! each plane compressed on its own. Where that takes less, other numbers stand for the values: the difference to the
+//! value before, or, of codes that were given out in order, how far each is behind the newest.
 //!
 //! The values stand in chunks of [`CHUNK`] that decode on their own, so that reading one value decodes one chunk.
 //!
-//! Format: count · if not 0: kind (0 values, 1 differences), smallest (signed), bytes per value · of differences: the
-//! first value of each chunk (signed) · if more than one chunk: length of each · the chunks, each a section per plane.
+//! Format: count · if not 0: kind (0 values, 1 differences, 2 behind the newest), smallest (signed), bytes per value ·
+//! of kind 1 and 2, for each chunk: its first value, the newest before it (signed) · if more than one chunk: length of
+//! each · the chunks, each a section per plane.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,58 +17,143 @@ use super::bytes::{Damaged, Reader, damaged, put_number, put_section, put_signed
 pub(super) const CHUNK: usize = 4_096;
 /// More values than any column has: a row has at most 256 fields and 32 spans with as many.
 const MOST: usize = 1 << 30;
+/// Values as they are need not be summed up, so another kind has to take less than this share of their bits.
+const WORTH_IT: f64 = 0.97;
 
-const VALUES: u8 = 0;
-const DIFFERENCES: u8 = 1;
+/// What stands for the values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// They themselves.
+    Values = 0,
+    /// What is to be added to the value before; 0 for the first of a chunk.
+    Differences = 1,
+    /// How far one is behind the next code that will be given out: a new code is 0, the newest 1. What came up lately
+    /// comes again, ids of traces for example.
+    Behind = 2,
+}
 
 pub(super) fn put(out: &mut Vec<u8>, values: &[i64]) {
+    put_as(out, values, &[Kind::Differences]);
+}
+
+/// Writes codes, which read back by [`Integers::codes`]. They may be in any order, and are smallest where each new one is
+/// one more than the newest.
+pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32]) {
+    let values: Vec<i64> = codes.iter().map(|code| i64::from(*code)).collect();
+    put_as(out, &values, &[Kind::Differences, Kind::Behind]);
+}
+
+/// Writes the values as they are, or as one of `others` if that is worth it.
+fn put_as(out: &mut Vec<u8>, values: &[i64], others: &[Kind]) {
     put_number(out, values.len() as u64);
     if values.is_empty() {
         return;
     }
-    let plain = Frame::of(values.iter().copied());
-    let differences = differences(values);
-    let stepped = Frame::of(differences.iter().copied());
-    if stepped.width < plain.width || (stepped.width == plain.width && is_steady(&differences)) {
-        put_frame(out, DIFFERENCES, &stepped);
+    let kind = best(values, others);
+    let (numbers, starts) = kind.stand_for(values);
+    let frame = Frame::of(&numbers);
+    out.push(kind as u8);
+    put_signed(out, frame.smallest);
+    out.push(frame.width);
+    if kind != Kind::Values {
+        starts.iter().for_each(|start| put_signed(out, *start));
+    }
+    put_chunks(out, &numbers, &frame);
+}
+
+/// The kind that is likely to take least: judged by a chunk in the middle.
+fn best(values: &[i64], others: &[Kind]) -> Kind {
+    let start = values.len() / 2 / CHUNK * CHUNK;
+    let (before, sample) = values.split_at(start);
+    let sample = &sample[..sample.len().min(CHUNK)];
+    let (mut best, mut least) = (Kind::Values, bits(sample) * WORTH_IT);
+    let newest = before.iter().copied().max();
+    for kind in others {
+        let bits = bits(&kind.stand_for_after(newest, sample).0);
+        if bits < least {
+            (best, least) = (*kind, bits);
+        }
+    }
+    best
+}
+
+/// About how many bits the values take: the entropy of their planes.
+pub(super) fn bits(values: &[i64]) -> f64 {
+    let frame = Frame::of(values);
+    let mut bits = 0.0;
+    for byte in 0..frame.width {
+        let mut counts = [0_u32; 256];
         values
             .iter()
-            .step_by(CHUNK)
-            .for_each(|first| put_signed(out, *first));
-        put_chunks(out, &differences, &stepped);
-    } else {
-        put_frame(out, VALUES, &plain);
-        put_chunks(out, values, &plain);
+            .for_each(|value| counts[usize::from(frame.byte(*value, byte))] += 1);
+        let seen = counts.iter().filter(|count| **count > 0);
+        bits += seen
+            .map(|count| f64::from(*count) * (values.len() as f64 / f64::from(*count)).log2())
+            .sum::<f64>();
     }
+    bits
 }
 
-pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32]) {
-    put(
-        out,
-        &codes.iter().map(|code| i64::from(*code)).collect::<Vec<_>>(),
-    );
-}
+impl Kind {
+    /// The numbers that stand for `values`, and what is to be known at the start of each chunk.
+    fn stand_for(self, values: &[i64]) -> (Cow<'_, [i64]>, Vec<i64>) {
+        self.stand_for_after(None, values)
+    }
 
-/// Whether most differences are the same: numbers that count up, from several senders in turn. As bytes they are no
-/// narrower, but they compress to next to nothing.
-fn is_steady(differences: &[i64]) -> bool {
-    let same = differences.windows(2).filter(|pair| pair[0] == pair[1]).count();
-    differences.len() > 2 && same > differences.len() / 2
-}
-
-/// Each value less the one before it; the first of a chunk is 0.
-fn differences(values: &[i64]) -> Vec<i64> {
-    let mut before = 0;
-    let difference = |(index, value): (usize, &i64)| {
-        let difference = if index % CHUNK == 0 {
-            0
-        } else {
-            value.wrapping_sub(before)
+    /// The same for values before which `newest` was the greatest.
+    fn stand_for_after(self, newest: Option<i64>, values: &[i64]) -> (Cow<'_, [i64]>, Vec<i64>) {
+        let mut starts = Vec::with_capacity(values.len().div_ceil(CHUNK));
+        let numbers = match self {
+            Kind::Values => return (Cow::Borrowed(values), starts),
+            Kind::Differences => {
+                let mut before = 0;
+                let difference = |(index, value): (usize, &i64)| {
+                    if index % CHUNK == 0 {
+                        starts.push(*value);
+                        before = *value;
+                    }
+                    value.wrapping_sub(std::mem::replace(&mut before, *value))
+                };
+                values.iter().enumerate().map(difference).collect()
+            }
+            Kind::Behind => {
+                let mut newest = newest.unwrap_or(-1);
+                let behind = |(index, value): (usize, &i64)| {
+                    if index % CHUNK == 0 {
+                        starts.push(newest);
+                    }
+                    let behind = newest.wrapping_add(1).wrapping_sub(*value);
+                    newest = newest.max(*value);
+                    behind
+                };
+                values.iter().enumerate().map(behind).collect()
+            }
         };
-        before = *value;
-        difference
-    };
-    values.iter().enumerate().map(difference).collect()
+        (Cow::Owned(numbers), starts)
+    }
+
+    /// From numbers of a chunk to the values that they stand for.
+    fn undo(self, start: i64, numbers: &mut [i64]) {
+        match self {
+            Kind::Values => {}
+            Kind::Differences => {
+                let mut value = start;
+                for (index, number) in numbers.iter_mut().enumerate() {
+                    if index > 0 {
+                        value = value.wrapping_add(*number);
+                    }
+                    *number = value;
+                }
+            }
+            Kind::Behind => {
+                let mut newest = start;
+                for number in numbers {
+                    *number = newest.wrapping_add(1).wrapping_sub(*number);
+                    newest = newest.max(*number);
+                }
+            }
+        }
+    }
 }
 
 /// Where the values lie: what is subtracted, and how many bytes remain.
@@ -77,22 +163,23 @@ struct Frame {
 }
 
 impl Frame {
-    fn of(values: impl Iterator<Item = i64>) -> Frame {
-        let (smallest, largest) = values.fold((i64::MAX, i64::MIN), |(smallest, largest), value| {
-            (smallest.min(value), largest.max(value))
-        });
+    fn of(values: &[i64]) -> Frame {
+        let (smallest, largest) = values
+            .iter()
+            .fold((i64::MAX, i64::MIN), |(smallest, largest), value| {
+                (smallest.min(*value), largest.max(*value))
+            });
         let range = largest.wrapping_sub(smallest) as u64;
         Frame {
             smallest,
             width: (64 - range.leading_zeros()).div_ceil(8) as u8,
         }
     }
-}
 
-fn put_frame(out: &mut Vec<u8>, kind: u8, frame: &Frame) {
-    out.push(kind);
-    put_signed(out, frame.smallest);
-    out.push(frame.width);
+    /// Byte number `byte` of the value, less the smallest.
+    fn byte(&self, value: i64, byte: u8) -> u8 {
+        (value.wrapping_sub(self.smallest) as u64 >> (8 * byte)) as u8
+    }
 }
 
 fn put_chunks(out: &mut Vec<u8>, values: &[i64], frame: &Frame) {
@@ -101,11 +188,7 @@ fn put_chunks(out: &mut Vec<u8>, values: &[i64], frame: &Frame) {
         let start = body.len();
         for byte in 0..frame.width {
             plane.clear();
-            plane.extend(
-                chunk
-                    .iter()
-                    .map(|value| (value.wrapping_sub(frame.smallest) as u64 >> (8 * byte)) as u8),
-            );
+            plane.extend(chunk.iter().map(|value| frame.byte(*value, byte)));
             put_section(&mut body, &plane);
         }
         put_number(&mut lengths, (body.len() - start) as u64);
@@ -119,11 +202,11 @@ fn put_chunks(out: &mut Vec<u8>, values: &[i64], frame: &Frame) {
 /// A column of integers, decoded as far as it is read.
 pub(super) struct Integers<'a> {
     length: usize,
-    differences: bool,
+    kind: Kind,
     smallest: i64,
     width: u8,
-    /// The first value of each chunk of differences.
-    firsts: Vec<i64>,
+    /// What is to be known at the start of each chunk, if they are not plain values.
+    starts: Vec<i64>,
     chunks: Vec<Reader<'a>>,
     decoded: Vec<i64>,
     /// Which values are decoded.
@@ -137,10 +220,10 @@ impl<'a> Integers<'a> {
         let length = reader.count(MOST)?;
         let mut integers = Integers {
             length,
-            differences: false,
+            kind: Kind::Values,
             smallest: 0,
             width: 0,
-            firsts: Vec::new(),
+            starts: Vec::new(),
             chunks: Vec::new(),
             decoded: Vec::new(),
             at_hand: 0..0,
@@ -149,9 +232,10 @@ impl<'a> Integers<'a> {
         if length == 0 {
             return Ok(integers);
         }
-        integers.differences = match reader.byte()? {
-            VALUES => false,
-            DIFFERENCES => true,
+        integers.kind = match reader.byte()? {
+            0 => Kind::Values,
+            1 => Kind::Differences,
+            2 => Kind::Behind,
             _ => return Err(damaged("a column of integers is of no known kind")),
         };
         integers.smallest = reader.signed()?;
@@ -160,8 +244,8 @@ impl<'a> Integers<'a> {
             return Err(damaged("an integer has more than eight bytes"));
         }
         let chunks = length.div_ceil(CHUNK);
-        if integers.differences {
-            integers.firsts = (0..chunks).map(|_| reader.signed()).collect::<Result<_, _>>()?;
+        if integers.kind != Kind::Values {
+            integers.starts = (0..chunks).map(|_| reader.signed()).collect::<Result<_, _>>()?;
         }
         if chunks == 1 {
             integers.chunks = vec![*reader];
@@ -223,7 +307,7 @@ impl<'a> Integers<'a> {
         const NOTHING: Damaged = damaged("a code names nothing");
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         let smallest = u32::try_from(self.smallest);
-        if self.differences || self.width > 3 || smallest.is_err() {
+        if self.kind != Kind::Values || self.width > 3 || smallest.is_err() {
             let code = |value: i64| u32::try_from(value).ok().filter(|code| *code <= most);
             return self
                 .all()?
@@ -263,19 +347,11 @@ impl<'a> Integers<'a> {
                 *value |= (u64::from(*byte) << shift) as i64;
             }
         }
-        if self.differences {
-            let mut last = self.firsts[chunk];
-            for (index, value) in decoded.iter_mut().enumerate() {
-                if index > 0 {
-                    last = last.wrapping_add(value.wrapping_add(self.smallest));
-                }
-                *value = last;
-            }
-        } else {
-            decoded
-                .iter_mut()
-                .for_each(|value| *value = value.wrapping_add(self.smallest));
-        }
+        decoded
+            .iter_mut()
+            .for_each(|value| *value = value.wrapping_add(self.smallest));
+        let start = self.starts.get(chunk).copied().unwrap_or(0);
+        self.kind.undo(start, decoded);
         Ok(())
     }
 }

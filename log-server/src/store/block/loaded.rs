@@ -1,15 +1,20 @@
 //! The columns of a block as they are read, kept as long as the block is looked at, so that what is decoded from them
 //! can borrow.
 
+use std::cell::OnceCell;
+
 use typed_arena::Arena;
 
-use super::Columns;
 use super::bytes::{Damaged, Reader, damaged, open_column};
+use super::integers::Integers;
+use super::{CALLSITE, Columns};
 
 /// Reads columns, once each if asked once each, and keeps their bytes.
 pub(in crate::store) struct Loaded<'s> {
     columns: &'s dyn Columns,
     bytes: Arena<Vec<u8>>,
+    /// The call-site of each row, by which other columns are told.
+    callsites: OnceCell<Vec<u32>>,
 }
 
 impl<'s> Loaded<'s> {
@@ -17,16 +22,29 @@ impl<'s> Loaded<'s> {
         Loaded {
             columns,
             bytes: Arena::new(),
+            callsites: OnceCell::new(),
         }
     }
 
     /// The column, which must be there.
     pub(super) fn column(&self, number: u32) -> Result<Reader<'_>, Damaged> {
-        let column = self
-            .columns
-            .column(number)?
-            .ok_or(damaged("a column is missing"))?;
-        open_column(self.keep(column)).map(Reader::new)
+        self.column_if_there(number)?
+            .ok_or(damaged("a column is missing"))
+    }
+
+    pub(super) fn column_if_there(&self, number: u32) -> Result<Option<Reader<'_>>, Damaged> {
+        let column = self.columns.column(number)?;
+        let opened = column.map(|column| open_column(self.keep(column)).map(Reader::new));
+        opened.transpose()
+    }
+
+    /// The call-site of each row, read once. Whether there are such call-sites, and such rows, is for the caller to see.
+    pub(super) fn callsite_codes(&self) -> Result<&[u32], Damaged> {
+        if let Some(known) = self.callsites.get() {
+            return Ok(known);
+        }
+        let codes = Integers::read(&mut self.column(CALLSITE)?)?.codes(usize::MAX)?;
+        Ok(self.callsites.get_or_init(|| codes))
     }
 
     /// Keeps bytes as long as the columns.

@@ -10,8 +10,10 @@
 mod bytes;
 mod rows;
 mod integers;
+mod codes;
 mod floats;
 mod loaded;
+mod directory;
 mod text;
 mod texts;
 mod filter;
@@ -36,6 +38,7 @@ use log_record::{Level, Timestamp};
 
 use super::StoreError;
 pub(in crate::store) use bytes::Damaged;
+pub(in crate::store) use directory::{put as put_directory, read as read_directory};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use hostile::read_edited;
 pub(in crate::store) use loaded::Loaded;
@@ -67,6 +70,8 @@ const MESSAGE: u32 = 6;
 const TRACE_ID: u32 = 8;
 const SPAN_ID: u32 = 10;
 const THREAD: u32 = 12;
+/// In the place of [`SHAPE`] where the shapes are ranks by call-site.
+const RANKED_SHAPE: u32 = 14;
 /// The first of the fields' columns, two numbers each.
 const FIELDS: u32 = 16;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use log_record::{CallSite, Source, Timestamp};
 
 use super::bytes::{Damaged, damaged};
+use super::codes::Codes;
 use super::filter::Filter;
 use super::floats::Floats;
 use super::head::{FieldKey, Head, Owner, Shape, Type};
@@ -13,7 +14,7 @@ use super::integers::Integers;
 use super::loaded::Loaded;
 use super::rows::Rows;
 use super::texts::Texts;
-use super::{CALLSITE, FIELDS, FILTER, HEAD, SEQ, SHAPE, Summary, TIME};
+use super::{CALLSITE, FIELDS, FILTER, HEAD, RANKED_SHAPE, SEQ, SHAPE, Summary, TIME};
 use crate::store::RecordId;
 
 /// An open block.
@@ -23,7 +24,7 @@ pub(in crate::store) struct Block<'a> {
     pub(super) head: Head<'a>,
     filter: Option<Filter<'a>>,
     times: Option<Rc<Vec<i64>>>,
-    callsites: Option<Vec<u32>>,
+    callsites: Option<&'a [u32]>,
     shapes: Option<Vec<u32>>,
     texts: Vec<(u32, Texts<'a>)>,
 }
@@ -74,19 +75,25 @@ impl<'a> Block<'a> {
     /// The call-site of each row.
     pub(in crate::store) fn callsite_codes(&mut self) -> Result<&[u32], Damaged> {
         if self.callsites.is_none() {
-            let most = self.head.callsites.len().saturating_sub(1);
-            let codes = Integers::read(&mut self.loaded.column(CALLSITE)?)?.codes(most)?;
-            self.callsites = Some(self.of_each_row(codes)?);
+            let codes = self.loaded.callsite_codes()?;
+            let known = self.head.callsites.len();
+            if codes.len() != self.rows() || codes.iter().any(|code| *code as usize >= known) {
+                return Err(damaged("a row has no call-site"));
+            }
+            self.callsites = Some(codes);
         }
-        Ok(self.callsites.as_deref().expect("it was read above"))
+        Ok(self.callsites.expect("it was read above"))
     }
 
     /// The shape of each row.
     pub(super) fn shape_codes(&mut self) -> Result<&[u32], Damaged> {
         if self.shapes.is_none() {
             let most = self.head.shapes.len().saturating_sub(1);
-            let codes = Integers::read(&mut self.loaded.column(SHAPE)?)?.codes(most)?;
-            self.shapes = Some(self.of_each_row(codes)?);
+            let mut codes = match self.loaded.column_if_there(RANKED_SHAPE)? {
+                Some(mut ranked) => Codes::read_ranked(&mut ranked, self.loaded)?,
+                None => Codes::read(&mut self.loaded.column(SHAPE)?)?,
+            };
+            self.shapes = Some(self.of_each_row(codes.all(most)?.to_vec())?);
         }
         Ok(self.shapes.as_deref().expect("it was read above"))
     }
@@ -281,7 +288,7 @@ impl<'a> Block<'a> {
             .iter()
             .map(|callsite| callsite.level as usize)
             .collect();
-        let codes = self.callsites.as_deref().expect("it was read above");
+        let codes = self.callsites.expect("it was read above");
         Ok(move |row: usize| levels[codes[row] as usize])
     }
 

@@ -10,10 +10,10 @@ use super::bytes::seal_column;
 use super::filter::{self, Terms};
 use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
 use super::{
-    CALLSITE, FIELDS, FILTER, HEAD, MESSAGE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD, TIME,
-    TRACE_ID,
+    CALLSITE, FIELDS, FILTER, HEAD, MESSAGE, RANKED_SHAPE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD,
+    TIME, TRACE_ID,
 };
-use super::{floats, integers, packed, texts};
+use super::{codes, floats, integers, packed, texts};
 use crate::store::StoredBatch;
 
 /// Beyond so many fields, or so many shapes, records are packed: a service that makes up names must not make a block of
@@ -326,22 +326,25 @@ impl<'r> Gathered<'r> {
         out.with(HEAD, |bytes| head.put(bytes));
         out.with(TIME, |bytes| integers::put(bytes, &self.times));
         out.with(CALLSITE, |bytes| integers::put_codes(bytes, &self.callsite_codes));
-        out.with(SHAPE, |bytes| integers::put_codes(bytes, &self.shape_codes));
+        let mut shapes = Vec::new();
+        let ranked = codes::put(&mut shapes, &self.shape_codes, Some(&self.callsite_codes));
+        let number = if ranked { RANKED_SHAPE } else { SHAPE };
+        out.columns.push((number, seal_column(shapes)));
         out.with(SEQ, |bytes| integers::put(bytes, &self.seqs));
-        out.texts(MESSAGE, &self.messages);
-        out.texts(TRACE_ID, &self.trace_ids);
-        out.texts(SPAN_ID, &self.span_ids);
-        out.texts(THREAD, &self.threads);
+        out.texts(MESSAGE, &self.messages, Some(&self.callsite_codes));
+        out.texts(TRACE_ID, &self.trace_ids, None);
+        out.texts(SPAN_ID, &self.span_ids, None);
+        out.texts(THREAD, &self.threads, None);
         for (number, column) in (FIELDS..).step_by(2).zip(&self.columns) {
             match &column.values {
                 Values::Nulls(_) => {}
                 Values::Ints(ints) => out.with(number, |bytes| integers::put(bytes, ints)),
                 Values::Floats(floats) => out.with(number, |bytes| floats::put(bytes, floats)),
-                Values::Texts(texts) => out.texts(number, texts),
+                Values::Texts(texts) => out.texts(number, texts, None),
                 // Its escapes are not the text that is searched: no terms.
                 Values::Json(json) => {
                     let texts: Vec<&str> = json.iter().map(String::as_str).collect();
-                    out.two(number, texts::put(&texts, &mut Terms::default()));
+                    out.two(number, texts::put(&texts, None, &mut Terms::default()));
                 }
             }
         }
@@ -406,12 +409,12 @@ impl Written {
         self.columns.push((number, seal_column(bytes)));
     }
 
-    fn texts(&mut self, number: u32, values: &[&str]) {
+    fn texts(&mut self, number: u32, values: &[&str], callsites: Option<&[u32]>) {
         if values.is_empty() {
             return;
         }
         let mut terms = Terms::of_column(number, values.len());
-        self.two(number, texts::put(values, &mut terms));
+        self.two(number, texts::put(values, callsites, &mut terms));
         self.terms.push(terms);
     }
 

@@ -1,38 +1,37 @@
 //! A column of texts: as they come, or, where they repeat, the distinct ones and which of them each row has.
 //!
-//! Format of the head: kind (0 all, 1 distinct) · of distinct ones: the code of each row, as integers · the head of the
-//! texts. The body is that of the texts.
+//! Format of the head: kind (bit 0: distinct texts; bit 1: the codes that each row has are ranks) · of distinct ones: the
+//! codes · the head of the texts. The body is that of the texts.
 
 use std::collections::HashMap;
 
 use super::bytes::{Damaged, damaged};
+use super::codes::{self, Codes};
 use super::filter::Terms;
-use super::integers::{self, Integers};
 use super::loaded::Loaded;
 use super::rows::Rows;
 use super::text::{Text, TextWriter};
 
-const ALL: u8 = 0;
 const DISTINCT: u8 = 1;
+const RANKED: u8 = 2;
 /// With more distinct texts than this share of all, codes cost more than they save.
 const DISTINCT_SHARE: usize = 3;
 
-/// Writes `texts`: head and body.
-pub(super) fn put(texts: &[&str], terms: &mut Terms) -> (Vec<u8>, Vec<u8>) {
-    let mut head = Vec::new();
-    let (written, body) = match distinct(texts) {
+/// Writes `texts`: head and body. `callsites` are those of the texts, if every row has one text.
+pub(super) fn put(texts: &[&str], callsites: Option<&[u32]>, terms: &mut Terms) -> (Vec<u8>, Vec<u8>) {
+    let mut codes_bytes = Vec::new();
+    let (kind, written) = match distinct(texts) {
         None => {
-            head.push(ALL);
-            TextWriter::write(texts, terms)
+            let written = TextWriter::write(texts, callsites, terms);
+            (if written.ranked { RANKED } else { 0 }, written)
         }
         Some((distinct, codes)) => {
-            head.push(DISTINCT);
-            integers::put_codes(&mut head, &codes);
-            TextWriter::write(&distinct, terms)
+            let ranked = codes::put(&mut codes_bytes, &codes, callsites);
+            let written = TextWriter::write(&distinct, None, terms);
+            (DISTINCT | if ranked { RANKED } else { 0 }, written)
         }
     };
-    head.extend_from_slice(&written);
-    (head, body)
+    ([&[kind], &codes_bytes[..], &written.head].concat(), written.body)
 }
 
 /// The distinct texts and the code of each, if that is worth it.
@@ -59,29 +58,26 @@ pub(super) struct Texts<'a> {
     codes: Option<Codes<'a>>,
 }
 
-struct Codes<'a> {
-    column: Integers<'a>,
-    all: Option<Vec<u32>>,
-}
-
 impl<'a> Texts<'a> {
     /// Reads the column `number`; the next one is its body.
     pub(super) fn read(loaded: &'a Loaded<'a>, number: u32) -> Result<Texts<'a>, Damaged> {
         let mut reader = loaded.column(number)?;
-        let column = match reader.byte()? {
-            ALL => None,
-            DISTINCT => Some(Integers::read(&mut reader)?),
-            _ => return Err(damaged("a column of texts is of no known kind")),
-        };
-        let texts = Text::read(&mut reader, loaded, number + 1)?;
-        let codes = column.map(|column| Codes { column, all: None });
+        let kind = reader.byte()?;
+        if kind > DISTINCT | RANKED {
+            return Err(damaged("a column of texts is of no known kind"));
+        }
+        let mut ranked = (kind & RANKED != 0).then_some(loaded);
+        let codes = (kind & DISTINCT != 0).then(|| match ranked.take() {
+            Some(loaded) => Codes::read_ranked(&mut reader, loaded),
+            None => Codes::read(&mut reader),
+        });
+        let codes = codes.transpose()?;
+        let texts = Text::read(&mut reader, loaded, number + 1, ranked.is_some())?;
         Ok(Texts { texts, codes })
     }
 
     pub(super) fn length(&self) -> usize {
-        self.codes
-            .as_ref()
-            .map_or(self.texts.length(), |codes| codes.column.length())
+        self.codes.as_ref().map_or(self.texts.length(), Codes::length)
     }
 
     /// The texts that contain the folded `needle`.
@@ -153,22 +149,15 @@ impl<'a> Texts<'a> {
     }
 
     fn code(&mut self, index: usize) -> Result<u32, Damaged> {
+        let most = self.texts.length().saturating_sub(1);
         let codes = self.codes.as_mut().expect("only a column with codes is asked");
-        match &codes.all {
-            Some(all) => all.get(index).copied(),
-            None => u32::try_from(codes.column.at(index)?).ok(),
-        }
-        .filter(|code| (*code as usize) < self.texts.length())
-        .ok_or(damaged("a code names no text"))
+        codes.at(index, most)
     }
 
     fn codes(&mut self) -> Result<&[u32], Damaged> {
         let most = self.texts.length().saturating_sub(1);
         let codes = self.codes.as_mut().expect("only a column with codes is asked");
-        if codes.all.is_none() {
-            codes.all = Some(codes.column.codes(most)?);
-        }
-        Ok(codes.all.as_deref().expect("it was read above"))
+        codes.all(most)
     }
 
     /// From distinct texts to rows.

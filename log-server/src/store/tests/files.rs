@@ -78,6 +78,20 @@ pub(super) fn partitions(data: &TempDir) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
+async fn records_enough_for_a_block_are_sealed_in_a_pause() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data, Options::default());
+    let records = [r#"{"message":"m"}"#; 4_500].join(",");
+    stored(&store, batch("b", 1, &records)).await;
+    stored(&store, batch("b", 2, &records)).await;
+    until(&store, "a block", |statistics| statistics.unsealed == 0);
+    stored(&store, batch("b", 3, &records)).await;
+    assert_eq!(store.statistics().unsealed, 4_500, "they wait for more");
+    store.close();
+    check_sound(&data);
+}
+
+#[tokio::test]
 async fn records_keep_their_ids_wherever_they_move() {
     let data = TempDir::new().unwrap();
     let store = open(&data, Options::default());

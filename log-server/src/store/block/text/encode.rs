@@ -1,8 +1,8 @@
 //! Writing texts by template. The format is in [`Text`](super::Text).
 
-use super::super::bytes::{put_bytes, put_number, put_section};
+use super::super::bytes::{put_bytes, put_number, put_section, put_text_section};
 use super::super::filter::Terms;
-use super::super::integers;
+use super::super::{codes, integers};
 use super::template::{self, END, Slot};
 
 /// From so many rows on, each slot of a template is a column of its own; below that, what belongs to one value stands
@@ -20,6 +20,14 @@ pub(in super::super) struct TextWriter<'t> {
     codes: Vec<u32>,
     known_words: Map<&'t str>,
     words: Vec<&'t str>,
+}
+
+/// A column of texts as it is written.
+pub(in super::super) struct Written {
+    pub(in super::super) head: Vec<u8>,
+    pub(in super::super) body: Vec<u8>,
+    /// Whether the template of each text is told as a rank.
+    pub(in super::super) ranked: bool,
 }
 
 struct Template {
@@ -43,15 +51,24 @@ struct Slots {
 }
 
 impl<'t> TextWriter<'t> {
-    /// Writes `texts`: head and body.
-    pub(in super::super) fn write(texts: &[&'t str], terms: &mut Terms) -> (Vec<u8>, Vec<u8>) {
+    /// Writes `texts`; `callsites` are those of the texts, if every row has one text.
+    pub(in super::super) fn write(
+        texts: &[&'t str],
+        callsites: Option<&[u32]>,
+        terms: &mut Terms,
+    ) -> Written {
         let mut writer = TextWriter::default();
         let (mut key, mut slots) = (Vec::new(), Slots::default());
         for text in texts {
             writer.add(text, &mut key, &mut slots);
         }
         writer.show(terms);
-        (writer.head(), writer.body())
+        let mut head = writer.head();
+        Written {
+            ranked: codes::put(&mut head, &writer.codes, callsites),
+            head,
+            body: writer.body(),
+        }
     }
 
     fn add(&mut self, text: &'t str, key: &mut Vec<u8>, slots: &mut Slots) {
@@ -108,6 +125,7 @@ impl<'t> TextWriter<'t> {
         }
     }
 
+    /// The head without the codes, which end it.
     fn head(&self) -> Vec<u8> {
         let mut arena = Vec::new();
         let mut templates = Vec::new();
@@ -133,9 +151,8 @@ impl<'t> TextWriter<'t> {
             words.push(END);
         }
         let mut head = Vec::new();
-        put_section(&mut head, &templates);
-        put_section(&mut head, &words);
-        integers::put_codes(&mut head, &self.codes);
+        put_text_section(&mut head, &templates);
+        put_text_section(&mut head, &words);
         head
     }
 
@@ -165,8 +182,8 @@ impl<'t> TextWriter<'t> {
             }
         }
         let mut body = Vec::new();
-        put_section(&mut body, &rare);
-        put_section(&mut body, &hex);
+        put_text_section(&mut body, &rare);
+        put_text_section(&mut body, &hex);
         integers::put_codes(&mut body, &words);
         put_section(&mut body, &lengths);
         body.extend_from_slice(&columns);

@@ -224,7 +224,7 @@ impl Text<'_> {
             codes,
             ..
         } = self;
-        let (Some(body), super::Codes::Read(codes)) = (body, codes) else {
+        let (Some(body), Some(codes)) = (body, codes.known()) else {
             unreachable!("both were read above");
         };
         let met: Vec<Option<Rows>> = matches

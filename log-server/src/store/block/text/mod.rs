@@ -2,7 +2,7 @@
 //!
 //! Format of the head: a section with the number of templates, the templates (each ended by a zero), the number of
 //! rows of each and the lengths of their hexadecimal slots · a section with the number of words, their lengths, and the
-//! words (each ended by a zero) · the template of each text, as integers.
+//! words (each ended by a zero) · the template of each text, as codes.
 //! Format of the body, in which everything stands template by template: a section with the integers of templates that
 //! have fewer than [`COLUMN_LEAST`] rows, row by row · a section with the hexadecimal digits, row by row · the words,
 //! slot by slot, as integers · a section with the length of each further column · a column of integers for each
@@ -21,7 +21,7 @@ use std::cell::OnceCell;
 use memchr::memchr_iter;
 
 use super::bytes::{Damaged, Reader, Section, damaged, text};
-use super::integers::Integers;
+use super::codes::Codes;
 use super::loaded::Loaded;
 use body::Body;
 use encode::COLUMN_LEAST;
@@ -39,6 +39,7 @@ pub(super) struct Text<'a> {
     /// The templates, each ended by [`END`].
     arena: String,
     words: Words<'a>,
+    /// The template of each text.
     codes: Codes<'a>,
     loaded: &'a Loaded<'a>,
     /// The column that holds the body.
@@ -82,12 +83,6 @@ struct Folded {
     ends: Vec<usize>,
 }
 
-/// The template of each text.
-enum Codes<'a> {
-    Unread(Integers<'a>),
-    Read(Vec<u32>),
-}
-
 /// What fills the slots that are neither integer nor hexadecimal.
 enum Words<'a> {
     Unread(Section<'a>),
@@ -100,16 +95,21 @@ enum Words<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// Reads the head; `body_number` is the column with the body.
+    /// Reads the head; `body_number` is the column with the body, `ranked` whether the codes are ranks.
     pub(super) fn read(
         reader: &mut Reader<'a>,
         loaded: &'a Loaded<'a>,
         body_number: u32,
+        ranked: bool,
     ) -> Result<Text<'a>, Damaged> {
         let section = reader.section()?.open()?;
         let (arena, templates) = read_templates(Reader::new(&section))?;
         let words = Words::Unread(reader.section()?);
-        let codes = Integers::read(reader)?;
+        let codes = if ranked {
+            Codes::read_ranked(reader, loaded)?
+        } else {
+            Codes::read(reader)?
+        };
         if codes.length() != templates.iter().map(|template| template.rows).sum::<usize>() {
             return Err(damaged("the templates have other texts than the column"));
         }
@@ -117,7 +117,7 @@ impl<'a> Text<'a> {
             templates,
             arena,
             words,
-            codes: Codes::Unread(codes),
+            codes,
             loaded,
             body_number,
             body: None,
@@ -127,10 +127,7 @@ impl<'a> Text<'a> {
 
     /// How many texts there are.
     pub(super) fn length(&self) -> usize {
-        match &self.codes {
-            Codes::Unread(codes) => codes.length(),
-            Codes::Read(codes) => codes.len(),
-        }
+        self.codes.length()
     }
 
     /// Shows the texts at `indexes`, which rise.
@@ -154,10 +151,7 @@ impl<'a> Text<'a> {
             body,
             ..
         } = self;
-        let codes = match codes {
-            Codes::Read(codes) if ranked => &codes[..],
-            Codes::Read(_) | Codes::Unread(_) => &[],
-        };
+        let codes = codes.known().filter(|_| ranked).unwrap_or_default();
         let (
             Words::Read {
                 arena: words, ends, ..
@@ -195,9 +189,9 @@ impl<'a> Text<'a> {
     }
 
     fn read_codes(&mut self) -> Result<&[u32], Damaged> {
-        if let Codes::Unread(column) = &self.codes {
-            let codes = column.codes(self.templates.len().saturating_sub(1))?;
+        if self.codes.known().is_none() {
             let mut rows = vec![0; self.templates.len()];
+            let codes = self.codes.all(self.templates.len().saturating_sub(1))?;
             codes.iter().for_each(|code| rows[*code as usize] += 1);
             if !rows
                 .iter()
@@ -205,12 +199,8 @@ impl<'a> Text<'a> {
             {
                 return Err(damaged("a template has other texts than it says"));
             }
-            self.codes = Codes::Read(codes);
         }
-        match &self.codes {
-            Codes::Read(codes) => Ok(codes),
-            Codes::Unread(_) => unreachable!("it was read above"),
-        }
+        Ok(self.codes.known().expect("they were read above"))
     }
 
     fn read_words(&mut self) -> Result<(), Damaged> {

@@ -3,6 +3,7 @@
 use super::super::bytes::{Reader, open_column, seal_column};
 use super::super::filter::{self, Filter, Terms};
 use super::super::{Columns, Damaged, Loaded};
+use super::encode::Written;
 use super::*;
 use crate::query::fold;
 use crate::store::StoreError;
@@ -95,13 +96,13 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
         let texts = texts(&mut random);
         let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
         let mut terms = Terms::of_column(6, 0);
-        let (head, body) = TextWriter::write(&borrowed, &mut terms);
+        let Written { head, body, .. } = TextWriter::write(&borrowed, None, &mut terms);
         let mut bits = Vec::new();
         filter::put(&mut bits, &[terms], true);
         let filter = Filter::read(Reader::new(&bits)).unwrap();
         let body = Body(seal_column(body));
         let loaded = Loaded::new(&body);
-        let mut read = Text::read(&mut Reader::new(&head), &loaded, 7).unwrap();
+        let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
         let mut back = Vec::new();
         read.each(0..texts.len(), |_, text| back.push(text.to_owned()))
             .unwrap();
@@ -111,7 +112,7 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
             let expected: Vec<usize> = (0..texts.len())
                 .filter(|row| fold(&texts[*row], &mut scratch).contains(&needle))
                 .collect();
-            let mut read = Text::read(&mut Reader::new(&head), &loaded, 7).unwrap();
+            let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
             let found: Vec<usize> = read.containing(&needle).unwrap().iter().collect();
             assert_eq!(found, expected, "round {round}: {needle:?} in {texts:?}");
             absent += usize::from(expected.is_empty());
@@ -143,7 +144,7 @@ fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
         })
         .collect();
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let (head, body) = TextWriter::write(&borrowed, &mut Terms::of_column(6, 0));
+    let Written { head, body, .. } = TextWriter::write(&borrowed, None, &mut Terms::of_column(6, 0));
     let sealed = seal_column(body.clone());
     let mut flipped = sealed.clone();
     flipped[3] ^= 4;
@@ -161,7 +162,7 @@ fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
         let body = Body(seal_column(body));
         let loaded = Loaded::new(&body);
         let read = || -> Result<(), Damaged> {
-            let mut read = Text::read(&mut Reader::new(&head), &loaded, 7)?;
+            let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false)?;
             read.containing("user 1")?;
             let length = read.length();
             read.each(0..length, |_, _| ())
