@@ -10,6 +10,9 @@ mod buffer;
 mod dropped;
 mod mode;
 #[expect(dead_code, reason = "the layer uses more of it")]
+#[path = "../src/ranges.rs"]
+mod ranges;
+#[expect(dead_code, reason = "the layer uses more of it")]
 #[path = "../src/stats.rs"]
 mod stats;
 #[path = "../src/sync.rs"]
@@ -109,7 +112,7 @@ impl HandOver for Buffer {
     fn drain(&self) {
         while let Some(chunk) = self.take(true) {
             self.settle(Settled {
-                first_seqs: &[chunk.first_seq],
+                seqs: &chunk.seqs().into(),
                 stored: chunk.heads.len() as u64,
                 spooled: 0,
                 declared: 0,

@@ -5,6 +5,8 @@
 mod buffer;
 #[path = "../src/dropped.rs"]
 mod dropped;
+#[path = "../src/ranges.rs"]
+mod ranges;
 #[path = "../src/stats.rs"]
 mod stats;
 mod sync;
@@ -66,7 +68,7 @@ fn push(buffer: &Buffer, body: &str) {
 /// The server has stored it.
 fn settle(buffer: &Buffer, chunk: &Chunk) {
     buffer.settle(Settled {
-        first_seqs: &[chunk.first_seq],
+        seqs: &chunk.seqs().into(),
         stored: chunk.heads.len() as u64,
         spooled: 0,
         declared: 0,

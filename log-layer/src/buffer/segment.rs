@@ -1,5 +1,6 @@
 //! Records in memory: as the threads leave them, and as the shipper takes them.
 
+use std::ops::Range;
 use std::time::SystemTime;
 
 use tracing_core::Metadata;
@@ -108,6 +109,11 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// The numbers of its records.
+    pub(crate) fn seqs(&self) -> Range<u64> {
+        self.first_seq..self.first_seq + self.heads.len() as u64
+    }
+
     pub(crate) fn cost(&self) -> usize {
         self.heads.iter().map(Head::cost).sum()
     }

@@ -1,12 +1,13 @@
 //! What all shards and the shipper share, behind one lock: the records that wait, and the books.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 
 use super::Limits;
 use super::segment::{Chunk, Segment};
 use super::shard::Budget;
 use crate::dropped::{DropReason, Dropped, Refusals, Tally};
+use crate::ranges::Ranges;
 use crate::stats::{FlushReport, Stats};
 
 /// Empty segments that are kept for later.
@@ -24,8 +25,8 @@ pub(super) struct State {
     spares: Vec<Segment>,
     /// Memory of a chunk that was sealed.
     pub(super) spare_bytes: Vec<u8>,
-    /// First number of each batch that is not settled.
-    pub(super) in_flight: BTreeSet<u64>,
+    /// Records that were taken and are not settled.
+    pub(super) in_flight: Ranges,
     /// Every record is refused, for this reason.
     pub(super) closed: Option<DropReason>,
     /// To be declared to the server.
@@ -46,7 +47,7 @@ impl Default for State {
             due_through: 0,
             spares: Vec::new(),
             spare_bytes: Vec::new(),
-            in_flight: BTreeSet::new(),
+            in_flight: Ranges::default(),
             closed: None,
             undeclared: Tally::default(),
             declarable: 0,
@@ -155,10 +156,7 @@ impl State {
             .waiting
             .front()
             .map_or(self.next_seq, |first| first.first_seq);
-        let unsettled = self
-            .in_flight
-            .first()
-            .map_or(waiting, |first| waiting.min(*first));
+        let unsettled = self.in_flight.first().map_or(waiting, |first| waiting.min(first));
         unsettled - 1
     }
 

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use super::{Buffer, Chunk};
 use crate::dropped::{Dropped, Tally};
+use crate::ranges::Ranges;
 
 /// The end of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settled<'a> {
-    /// Of each chunk that went into it.
-    pub(crate) first_seqs: &'a [u64],
+    /// The numbers of its records.
+    pub(crate) seqs: &'a Ranges,
     /// Records the server has.
     pub(crate) stored: u64,
     /// Records that were counted as spooled.
@@ -40,7 +41,7 @@ impl Buffer {
             return None;
         }
         let chunk = state.next_chunk(&self.limits)?;
-        state.in_flight.insert(chunk.first_seq);
+        state.in_flight.insert(chunk.seqs());
         Some(chunk)
     }
 
@@ -100,16 +101,11 @@ impl Buffer {
         }
     }
 
-    /// A batch was split: its second half has its own life from here on.
-    pub(crate) fn split(&self, second_seq: u64) {
-        self.lock().in_flight.insert(second_seq);
-    }
-
     /// A batch's records are stored, or given up and counted.
     pub(crate) fn settle(&self, settled: Settled<'_>) {
         let mut state = self.lock();
-        for first_seq in settled.first_seqs {
-            state.in_flight.remove(first_seq);
+        for seqs in settled.seqs.iter() {
+            state.in_flight.remove(seqs);
         }
         state.stats.stored += settled.stored;
         state.stats.spooled -= settled.spooled;

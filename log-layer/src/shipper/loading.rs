@@ -66,7 +66,7 @@ impl Shipper {
                 self.buffer.give_up(&lost);
             }
             let chunk = Claim {
-                first_seqs: vec![chunk.first_seq],
+                seqs: chunk.seqs().into(),
                 cost: chunk.cost(),
                 ..Claim::default()
             };
