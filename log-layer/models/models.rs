@@ -7,6 +7,7 @@ mod buffer;
 mod dropped;
 #[path = "../src/ranges.rs"]
 mod ranges;
+mod site;
 #[path = "../src/stats.rs"]
 mod stats;
 mod sync;
@@ -17,25 +18,7 @@ use buffer::{Buffer, Chunk, Head, Limits, Settled};
 use dropped::DropReason;
 use loom::sync::Arc;
 use loom::thread;
-use tracing_core::callsite::Callsite;
-use tracing_core::subscriber::Interest;
-use tracing_core::{Kind, Level, Metadata, metadata};
-
-struct Site;
-
-static SITE: Site = Site;
-
-static METADATA: Metadata<'static> = metadata! {
-    name: "event", target: "here", level: Level::INFO, fields: &[], callsite: &SITE, kind: Kind::EVENT
-};
-
-impl Callsite for Site {
-    fn set_interest(&self, _: Interest) {}
-
-    fn metadata(&self) -> &Metadata<'_> {
-        &METADATA
-    }
-}
+use site::METADATA;
 
 /// A long time that the model does not wait for.
 const LONG: Duration = Duration::from_secs(3600);

@@ -291,7 +291,7 @@ impl Spooler {
                 self.buffer.spool(u64::from(batch.records), batch.claim.cost);
             }
         }
-        let synced = self.own.sync();
+        let synced = self.own.sync_now();
         self.note(synced);
         for spool in self.earlier.into_values().chain([self.own]) {
             spool.close();

@@ -1,10 +1,9 @@
 //! What all shards and the shipper share, behind one lock: the records that wait, and the books.
 
 use std::collections::VecDeque;
-use std::mem;
 
 use super::Limits;
-use super::segment::{Chunk, Segment};
+use super::segment::Segment;
 use super::shard::Budget;
 use crate::dropped::{DropReason, Dropped, Refusals, Tally};
 use crate::ranges::Ranges;
@@ -64,7 +63,7 @@ impl State {
     }
 
     /// Takes a shard's records, numbers them, and gives back what was set aside for more.
-    pub(super) fn hand_over(&mut self, mut segment: Segment, limits: &Limits, reserved: &Budget) {
+    pub(super) fn hand_over(&mut self, mut segment: Segment, reserved: &Budget) {
         reserved.release(segment.reserved - segment.cost);
         segment.reserved = segment.cost;
         if segment.heads.is_empty() {
@@ -75,11 +74,6 @@ impl State {
         self.stats.accepted += segment.heads.len() as u64;
         self.waiting_bytes += segment.cost;
         self.waiting_records += segment.heads.len();
-        if self.is_full(limits) {
-            // The shipper is behind: what waits must hold no more memory than it is counted for.
-            segment.bytes.shrink_to_fit();
-            segment.heads.shrink_to_fit();
-        }
         self.waiting.push_back(segment);
     }
 
@@ -88,34 +82,25 @@ impl State {
         self.waiting_bytes >= limits.batch_bytes || self.waiting_records >= limits.batch_records
     }
 
-    /// Takes the oldest records that fit into one batch.
-    pub(super) fn next_chunk(&mut self, limits: &Limits) -> Option<Chunk> {
-        let first = self.waiting.front()?;
-        let mut chunk = Chunk {
-            first_seq: first.first_seq,
-            bytes: mem::take(&mut self.spare_bytes),
-            record_bytes: limits.record_bytes,
-            ..Chunk::default()
-        };
-        let mut cost = 0;
+    /// Takes the oldest segments that fit into one batch.
+    pub(super) fn next_segments(&mut self, limits: &Limits) -> Vec<Segment> {
+        let (mut taken, mut cost, mut records) = (Vec::new(), 0, 0);
         while let Some(segment) = self.waiting.front() {
-            let records = chunk.heads.len() + segment.heads.len();
-            let fits = cost + segment.cost <= limits.batch_bytes && records <= limits.batch_records;
-            if !fits && !chunk.heads.is_empty() {
+            cost += segment.cost;
+            records += segment.heads.len();
+            let fits = cost <= limits.batch_bytes && records <= limits.batch_records;
+            if !fits && !taken.is_empty() {
                 break;
             }
-            cost += segment.cost;
-            chunk.append(segment);
             self.waiting_bytes -= segment.cost;
             self.waiting_records -= segment.heads.len();
-            if let Some(segment) = self.waiting.pop_front() {
-                self.keep(segment);
-            }
+            taken.extend(self.waiting.pop_front());
         }
-        Some(chunk)
+        taken
     }
 
-    fn keep(&mut self, mut segment: Segment) {
+    /// Keeps the memory of segments that are empty or copied.
+    pub(super) fn keep(&mut self, mut segment: Segment) {
         segment.clear();
         if self.spares.len() < SPARES && segment.bytes.capacity() <= super::SEGMENT_BYTES {
             self.spares.push(segment);

@@ -11,6 +11,7 @@
 
 mod frame;
 mod cursor;
+mod syncer;
 mod segment;
 mod adoption;
 
@@ -238,12 +239,20 @@ impl Spool {
         Ok(path)
     }
 
-    /// Makes what was kept survive a power loss.
+    /// Has what was kept made to survive a power loss, which takes the disk a while.
     ///
     /// # Errors
-    /// What the disk says; then nothing more is taken.
+    /// What the disk said the last time; then nothing more is taken.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.segments.sync()
+    }
+
+    /// The same, and waits for it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn sync_now(&mut self) -> io::Result<()> {
+        self.segments.sync_now()
     }
 
     /// Leaves what is not settled for the next run; with nothing left, nothing stays.

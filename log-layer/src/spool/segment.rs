@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::cursor::{Cursor, Standing};
 use super::frame::{Frame, Kind};
 use super::full;
+use super::syncer::Syncer;
 use crate::ranges::Ranges;
 
 /// Small enough that a segment goes soon after its batches, large enough that few files stand in a folder.
@@ -21,6 +22,7 @@ pub(super) struct Segments {
     /// The one that grows: its number and its file, and how much of it was not synced.
     open: Option<(u64, File)>,
     unsynced: bool,
+    syncer: Syncer,
     /// Whether what is written must survive a power loss.
     durable: bool,
     bytes: u64,
@@ -56,6 +58,7 @@ impl Segments {
             all: BTreeMap::new(),
             open: None,
             unsynced: false,
+            syncer: Syncer::new(File::sync_data),
             durable,
             bytes: 0,
             broken: false,
@@ -114,9 +117,7 @@ impl Segments {
 
     /// Returns the segment and where in it the frame begins. Nothing is left of a frame that fails.
     pub(super) fn append(&mut self, frame: &Frame<'_>) -> io::Result<(u64, u64)> {
-        if self.broken {
-            return Err(io::Error::other("the spool's disk failed before"));
-        }
+        self.check()?;
         let bytes = frame.len() as u64;
         // Notes make room, so they are always let in.
         if frame.kind != Kind::Done && self.bytes + bytes > self.limit {
@@ -208,31 +209,49 @@ impl Segments {
         Ok(Some((number, Err(Missing { numbers, error }))))
     }
 
+    /// Has what was written made safe from a power loss, soon.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let Some((_, file)) = &self.open else {
-            return Ok(());
-        };
-        if std::mem::take(&mut self.unsynced)
-            && let Err(error) = file.sync_data()
+        if let Some((_, file)) = &self.open
+            && self.unsynced
+            && !self.syncer.is_busy()
         {
+            self.syncer.begin(file);
+            self.unsynced = false;
+        }
+        self.check()
+    }
+
+    /// The same, and waits for it.
+    pub(super) fn sync_now(&mut self) -> io::Result<()> {
+        self.syncer.wait();
+        self.sync()?;
+        self.syncer.wait();
+        self.check()
+    }
+
+    fn check(&mut self) -> io::Result<()> {
+        if let Some(error) = self.syncer.failure() {
             // A second fsync may say that all is well although the first one lost what it was asked to keep.
             self.broken = true;
             return Err(error);
+        }
+        if self.broken {
+            return Err(io::Error::other("the spool's disk failed before"));
         }
         Ok(())
     }
 
     /// The segment to write so many bytes to.
     fn grow_for(&mut self, bytes: u64) -> io::Result<u64> {
-        if let Some((number, _)) = self.open {
+        if let Some((number, file)) = self.open.take() {
             let has = self.segment(number).bytes;
             if has == 0 || has + bytes <= SEGMENT_BYTES {
+                self.open = Some((number, file));
                 return Ok(number);
             }
-            if self.durable {
-                self.sync()?;
+            if self.durable && std::mem::take(&mut self.unsynced) {
+                self.syncer.begin(&file);
             }
-            self.open = None;
             self.delete_if_settled(number);
         }
         let number = self.all.last_key_value().map_or(1, |(last, _)| last + 1);
