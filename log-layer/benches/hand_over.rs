@@ -1,6 +1,7 @@
 //! What handing a record over to the shipper costs a thread: the layer's buffer, which copies it into memory that threads
 //! share, against a bounded queue of boxed bytes. The same records, the same bound, and a shipper that looks as often.
-//! `cargo bench -p layer-benches --bench hand_over`; nothing else should run beside it.
+//! `cargo bench -p layer-benches --bench hand_over`; nothing else should run beside it. What came of it stands where the
+//! buffer is described.
 
 #[expect(dead_code, reason = "the layer uses more of it")]
 #[path = "../src/buffer/mod.rs"]
@@ -9,6 +10,11 @@ mod buffer;
 #[path = "../src/dropped.rs"]
 mod dropped;
 mod mode;
+#[expect(dead_code, reason = "the layer uses more of it")]
+#[path = "../src/ranges.rs"]
+mod ranges;
+#[path = "../models/site.rs"]
+mod site;
 #[expect(dead_code, reason = "the layer uses more of it")]
 #[path = "../src/stats.rs"]
 mod stats;
@@ -25,10 +31,9 @@ use buffer::{Buffer, Head, Limits, Settled};
 use crossbeam_queue::ArrayQueue;
 use mode::Mode;
 use quanta::Clock;
+use site::METADATA;
 use times::Times;
-use tracing_core::callsite::Callsite;
-use tracing_core::subscriber::Interest;
-use tracing_core::{Kind, Level, Metadata, metadata};
+use tracing_core::Level;
 
 const THREADS: [usize; 4] = [1, 4, 16, 64];
 
@@ -45,22 +50,6 @@ const OVERHEAD: usize = 128;
 /// How often the shipper looks, whether it is called or not.
 const LOOK: Duration = Duration::from_millis(5);
 
-struct Site;
-
-static SITE: Site = Site;
-
-static METADATA: Metadata<'static> = metadata! {
-    name: "event", target: "here", level: Level::INFO, fields: &[], callsite: &SITE, kind: Kind::EVENT
-};
-
-impl Callsite for Site {
-    fn set_interest(&self, _: Interest) {}
-
-    fn metadata(&self) -> &Metadata<'_> {
-        &METADATA
-    }
-}
-
 fn main() {
     // `cargo test --benches` asks for a list, and there is none.
     if std::env::args().any(|argument| argument == "--list") {
@@ -68,8 +57,8 @@ fn main() {
     }
     for mode in Mode::ALL.into_iter().filter(|mode| mode.is_wanted()) {
         println!("\n## {mode}\n");
-        println!("| threads | through | p50 ns | p99 ns | p99.9 ns |");
-        println!("|---|---|---|---|---|");
+        println!("| threads | through | p50 ns | p99 ns | p99.9 ns | interrupted per ms |");
+        println!("|---|---|---|---|---|---|");
         for threads in THREADS {
             report(threads, "the buffer", &measure::<Buffer>(mode, threads));
             report(threads, "a queue of boxes", &measure::<Boxes>(mode, threads));
@@ -79,7 +68,8 @@ fn main() {
 
 fn report(threads: usize, through: &str, times: &Times) {
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|part| times.at(part));
-    println!("| {threads} | {through} | {p50:.0} | {p99:.0} | {p999:.0} |");
+    let interruptions = times.interruptions();
+    println!("| {threads} | {through} | {p50:.0} | {p99:.0} | {p999:.0} | {interruptions:.1} |");
 }
 
 /// A way from the threads that log to the one that ships.
@@ -109,7 +99,7 @@ impl HandOver for Buffer {
     fn drain(&self) {
         while let Some(chunk) = self.take(true) {
             self.settle(Settled {
-                first_seqs: &[chunk.first_seq],
+                seqs: &chunk.seqs().into(),
                 stored: chunk.heads.len() as u64,
                 spooled: 0,
                 declared: 0,

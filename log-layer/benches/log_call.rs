@@ -50,9 +50,9 @@ fn main() {
 fn table(subjects: &[Subject], mode: Mode, threads: usize) {
     println!("\n## {mode}, {threads} threads\n");
     println!(
-        "| through | p50 ns | p99 ns | p99.9 ns | × ours | allocations | bytes allocated | bytes shipped | kept |"
+        "| through | p50 ns | p99 ns | p99.9 ns | interrupted per ms | × ours | allocations | bytes allocated | bytes shipped | kept |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let rows: Vec<(Subject, Row)> = subjects
         .iter()
         .map(|&subject| {
@@ -70,11 +70,12 @@ fn table(subjects: &[Subject], mode: Mode, threads: usize) {
     let ours = ours.map_or(f64::NAN, |(_, row)| row.p50);
     for (subject, row) in rows {
         println!(
-            "| {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} % |",
+            "| {} | {:.0} | {:.0} | {:.0} | {:.1} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} % |",
             subject.name(),
             row.p50,
             row.p99,
             row.p999,
+            row.interruptions,
             row.p50 / ours,
             row.allocations,
             row.allocated_bytes,

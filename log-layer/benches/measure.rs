@@ -50,6 +50,8 @@ pub struct Row {
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
+    /// For each millisecond inside usual calls.
+    pub interruptions: f64,
     pub allocations: f64,
     pub allocated_bytes: f64,
     /// What left the process, or went into the sink.
@@ -62,10 +64,11 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} {} {} {} {} {}",
+            "{} {} {} {} {} {} {} {}",
             self.p50,
             self.p99,
             self.p999,
+            self.interruptions,
             self.allocations,
             self.allocated_bytes,
             self.shipped_bytes,
@@ -80,10 +83,20 @@ impl FromStr for Row {
     fn from_str(text: &str) -> Result<Row, String> {
         let numbers: Result<Vec<f64>, _> = text.split_whitespace().map(str::parse).collect();
         match numbers.map_err(|error| error.to_string())?[..] {
-            [p50, p99, p999, allocations, allocated_bytes, shipped_bytes, kept] => Ok(Row {
+            [
                 p50,
                 p99,
                 p999,
+                interruptions,
+                allocations,
+                allocated_bytes,
+                shipped_bytes,
+                kept,
+            ] => Ok(Row {
+                p50,
+                p99,
+                p999,
+                interruptions,
                 allocations,
                 allocated_bytes,
                 shipped_bytes,
@@ -111,6 +124,7 @@ pub fn run(case: &Case) -> Row {
         p50: times.at(0.5),
         p99: times.at(0.99),
         p999: times.at(0.999),
+        interruptions: times.interruptions(),
         allocations: results.iter().map(|(_, count, _)| count).sum::<u64>() as f64 / all,
         allocated_bytes: results.iter().map(|(.., bytes)| bytes).sum::<u64>() as f64 / all,
         shipped_bytes,

@@ -24,6 +24,18 @@ impl Times {
     }
 }
 
+/// Far longer than any of the calls takes by itself.
+const INTERRUPTED: u32 = 25_000;
+
+impl Times {
+    /// How many calls were interrupted for each millisecond that calls usually take: what the machine takes from everybody.
+    /// Where this is the same for all, a longer call is hit more often, and that is all there is to its slowest ones.
+    pub fn interruptions(&self) -> f64 {
+        let slow = self.sorted.len() - self.sorted.partition_point(|time| *time < INTERRUPTED);
+        slow as f64 * 1e6 / (self.sorted.len() as f64 * self.at(0.5))
+    }
+}
+
 /// What reading the clock twice adds to every time.
 fn clock_cost() -> f64 {
     let clock = Clock::new();

@@ -5,6 +5,9 @@
 mod buffer;
 #[path = "../src/dropped.rs"]
 mod dropped;
+#[path = "../src/ranges.rs"]
+mod ranges;
+mod site;
 #[path = "../src/stats.rs"]
 mod stats;
 mod sync;
@@ -15,25 +18,7 @@ use buffer::{Buffer, Chunk, Head, Limits, Settled};
 use dropped::DropReason;
 use loom::sync::Arc;
 use loom::thread;
-use tracing_core::callsite::Callsite;
-use tracing_core::subscriber::Interest;
-use tracing_core::{Kind, Level, Metadata, metadata};
-
-struct Site;
-
-static SITE: Site = Site;
-
-static METADATA: Metadata<'static> = metadata! {
-    name: "event", target: "here", level: Level::INFO, fields: &[], callsite: &SITE, kind: Kind::EVENT
-};
-
-impl Callsite for Site {
-    fn set_interest(&self, _: Interest) {}
-
-    fn metadata(&self) -> &Metadata<'_> {
-        &METADATA
-    }
-}
+use site::METADATA;
 
 /// A long time that the model does not wait for.
 const LONG: Duration = Duration::from_secs(3600);
@@ -66,7 +51,7 @@ fn push(buffer: &Buffer, body: &str) {
 /// The server has stored it.
 fn settle(buffer: &Buffer, chunk: &Chunk) {
     buffer.settle(Settled {
-        first_seqs: &[chunk.first_seq],
+        seqs: &chunk.seqs().into(),
         stored: chunk.heads.len() as u64,
         spooled: 0,
         declared: 0,

@@ -175,8 +175,8 @@ impl Builder {
     /// earlier one left, in a healthy system nothing is written, and several processes may share the directory.
     ///
     /// Five seconds without an answer, or [`ack_timeout`](Builder::ack_timeout) if that is shorter, is away; from then on
-    /// what is logged is on disk after a [`linger`](Builder::linger), and synced to it a second later. A batch on disk still
-    /// takes some 400 bytes of memory, for where it is and what is lost if the disk loses it.
+    /// what is logged is on disk after a [`linger`](Builder::linger), and synced to it a second later. What is on disk takes
+    /// no memory but some 500 bytes for every 4 MiB of it.
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.spool = Some(directory.into());
         self

@@ -31,6 +31,17 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    pub(crate) const ALL: [DropReason; 8] = [
+        DropReason::Full,
+        DropReason::Recursion,
+        DropReason::Panicked,
+        DropReason::AfterShutdown,
+        DropReason::Misconfigured,
+        DropReason::RateLimited,
+        DropReason::RejectedByServer,
+        DropReason::SpoolDamaged,
+    ];
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -114,6 +125,17 @@ impl Tally {
             }
             None => self.0.push(dropped.clone()),
         }
+    }
+
+    /// Takes out records that were added before. When the others were logged stays as vague as it was.
+    pub(crate) fn remove(&mut self, other: &Tally) {
+        for gone in &other.0 {
+            let same = |known: &&mut Dropped| known.level == gone.level && known.reason == gone.reason;
+            if let Some(known) = self.0.iter_mut().find(same) {
+                known.count = known.count.saturating_sub(gone.count);
+            }
+        }
+        self.0.retain(|known| known.count > 0);
     }
 
     /// The same records, dropped for that reason.

@@ -61,6 +61,9 @@ mod encode;
 mod packed;
 mod reentry;
 mod sync;
+mod ranges;
+#[cfg(test)]
+mod ranges_tests;
 mod buffer;
 mod dropped;
 mod delivery;

@@ -1,11 +1,12 @@
 //! The spooler: what of the shipper's batches goes to disk, and what comes back from it.
 //!
 //! Promises: a batch that is parked is in the spool or stays with the shipper, never in neither; batches come back in
-//! the order in which they were sealed, those of earlier runs first; trouble with the disk is a pause and a line in the
+//! the order in which they were sealed, those of earlier runs first; an outage takes the same memory however long it is;
+//! trouble with the disk is a pause and a line in the
 //! [stats](crate::Stats), never an end. Knows the buffer's accounts and the [`spool`]'s files, and nothing
 //! of Redis.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::batch::{Batch, Claim, Draft};
 use crate::buffer::{Buffer, Settled};
 use crate::dropped::DropReason;
 use crate::notice;
-use crate::spool::{self, Adoption, Spool, SpoolOrders};
+use crate::spool::{self, Adoption, Kept, Spool, SpoolOrders};
 
 /// How long a disk that failed, or a spool that is full, is left alone.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
@@ -36,8 +37,8 @@ pub(crate) struct Spooler {
     found: u32,
     /// Folders that were looked at.
     known: BTreeSet<PathBuf>,
-    /// Of the batches that are on disk alone.
-    parked: HashMap<u64, Claim>,
+    /// Of the batches that are on disk alone, those of each segment together.
+    parked: BTreeMap<u64, Claim>,
     usable_from: Instant,
     sync_from: Instant,
     look_from: Instant,
@@ -73,7 +74,7 @@ impl Spooler {
             earlier: BTreeMap::new(),
             found: 0,
             known: BTreeSet::new(),
-            parked: HashMap::new(),
+            parked: BTreeMap::new(),
             usable_from: now,
             sync_from: now,
             look_from: now,
@@ -120,8 +121,8 @@ impl Spooler {
         if !self.keep_flying(&batch, &mut claim) {
             return Some(batch);
         }
-        self.own.wait(batch.no);
-        self.parked.insert(batch.no, claim);
+        let segment = self.own.wait(batch.no);
+        self.parked.entry(segment).or_default().add(&claim);
         None
     }
 
@@ -136,45 +137,80 @@ impl Spooler {
 
     /// The next batch that waits on disk.
     pub(crate) fn next(&mut self) -> Option<(Batch, Run)> {
-        for (number, earlier) in &mut self.earlier {
-            while let Some((no, records, text)) = earlier.next() {
-                match text {
-                    Ok(text) => {
-                        return Some((batch(no, records, text, Claim::default()), Run::Earlier(*number)));
-                    }
-                    Err(error) => {
-                        earlier.done(no);
-                        // A folder that is empty by this goes when the shipper ends.
-                        let lost = format!(
-                            "{records} records of an earlier run could not be read back from disk: {error}"
-                        );
-                        notice::warn(&self.buffer, &lost);
-                    }
-                }
-            }
-        }
-        while let Some((no, records, text)) = self.own.next() {
-            let claim = self.parked.remove(&no).unwrap_or_default();
-            match text {
-                Ok(text) => return Some((batch(no, records, text, claim), Run::Own)),
+        let earlier = self.earlier.keys().copied().map(Run::Earlier);
+        let runs: Vec<Run> = earlier.chain([Run::Own]).collect();
+        runs.into_iter()
+            .find_map(|run| self.next_of(run).map(|batch| (batch, run)))
+    }
+
+    fn next_of(&mut self, run: Run) -> Option<Batch> {
+        loop {
+            let found = match self.spool(run)?.next() {
+                Ok(found) => found?,
                 Err(error) => {
-                    self.own.done(no);
                     self.note(Err(error));
-                    for dropped in claim.content.because(DropReason::SpoolDamaged) {
-                        self.buffer.give_up(&dropped);
-                    }
-                    self.buffer.declare_again(&claim.declared);
-                    self.buffer.settle(Settled {
-                        first_seqs: &claim.first_seqs,
-                        stored: 0,
-                        spooled: claim.spooled,
-                        declared: 0,
-                        cost: 0,
-                    });
+                    return None;
                 }
+            };
+            let batch = match (found.batch, run) {
+                (Ok(Kept { no, records, text }), Run::Earlier(_)) => Some(Batch {
+                    no,
+                    text,
+                    records,
+                    claim: Claim::default(),
+                }),
+                (Ok(Kept { no, records, text }), Run::Own) => Batch::back(no, records, text),
+                (Err(missing), Run::Earlier(_)) => {
+                    let lost = format!(
+                        "{} batches of an earlier run could not be read back from disk: {}",
+                        missing.numbers.count(),
+                        missing.error
+                    );
+                    notice::warn(&self.buffer, &lost);
+                    None
+                }
+                (Err(missing), Run::Own) => {
+                    self.note(Err(missing.error));
+                    None
+                }
+            };
+            if run == Run::Own {
+                self.unpark(found.segment, found.is_last, batch.as_ref());
+            }
+            if batch.is_some() {
+                return batch;
             }
         }
-        None
+    }
+
+    /// A batch came back; whatever is left of a segment when nothing waits there any more is lost.
+    fn unpark(&mut self, segment: u64, is_last: bool, back: Option<&Batch>) {
+        let parked = self.parked.entry(segment).or_default();
+        if let Some(batch) = back {
+            parked.remove(&batch.claim);
+        }
+        if !is_last {
+            return;
+        }
+        let Claim {
+            seqs,
+            cost,
+            declared,
+            content,
+            spooled,
+        } = std::mem::take(parked);
+        self.parked.remove(&segment);
+        for dropped in content.because(DropReason::SpoolDamaged) {
+            self.buffer.give_up(&dropped);
+        }
+        self.buffer.declare_again(&declared);
+        self.buffer.settle(Settled {
+            seqs: &seqs,
+            stored: 0,
+            spooled,
+            declared: 0,
+            cost,
+        });
     }
 
     /// The batch is settled.
@@ -255,7 +291,7 @@ impl Spooler {
                 self.buffer.spool(u64::from(batch.records), batch.claim.cost);
             }
         }
-        let synced = self.own.sync();
+        let synced = self.own.sync_now();
         self.note(synced);
         for spool in self.earlier.into_values().chain([self.own]) {
             spool.close();
@@ -300,14 +336,5 @@ impl Spooler {
             self.buffer.note_error(format!("the spool: {error}"));
         }
         outcome.is_ok()
-    }
-}
-
-fn batch(no: u64, records: u32, text: String, claim: Claim) -> Batch {
-    Batch {
-        no,
-        text,
-        records,
-        claim,
     }
 }

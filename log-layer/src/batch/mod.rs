@@ -16,6 +16,7 @@ use crate::buffer::{Chunk, Head};
 use crate::callsite;
 use crate::dropped::{DropReason, Dropped, Tally};
 use crate::packed::Unpacker;
+use crate::ranges::Ranges;
 use crate::spool::Part;
 
 pub(crate) use source::Identity;
@@ -33,8 +34,8 @@ pub(crate) struct Batch {
 /// What the buffer must be told when a batch is over; nothing for one of an earlier run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Claim {
-    /// The first number of each chunk that went into it.
-    pub(crate) first_seqs: Vec<u64>,
+    /// The numbers of its records.
+    pub(crate) seqs: Ranges,
     /// What it costs the buffer.
     pub(crate) cost: usize,
     /// The drops declared in it.
@@ -111,7 +112,7 @@ impl Sealer {
                 .add(&Dropped::one(*head.metadata.level(), DropReason::Full, head.time));
         }
         draft.records += count(chunk.heads.len());
-        draft.claim.first_seqs.push(chunk.first_seq);
+        draft.claim.seqs.insert(chunk.seqs());
         draft.claim.cost += chunk.cost();
     }
 
@@ -133,6 +134,34 @@ impl Sealer {
                 ..draft.claim
             },
         }
+    }
+}
+
+impl Claim {
+    /// Takes another batch's in.
+    pub(crate) fn add(&mut self, other: &Claim) {
+        other.seqs.iter().for_each(|seqs| self.seqs.insert(seqs));
+        self.cost += other.cost;
+        other
+            .declared
+            .lines()
+            .iter()
+            .for_each(|line| self.declared.add(line));
+        other
+            .content
+            .lines()
+            .iter()
+            .for_each(|line| self.content.add(line));
+        self.spooled += other.spooled;
+    }
+
+    /// Takes out again what was taken in.
+    pub(crate) fn remove(&mut self, other: &Claim) {
+        other.seqs.iter().for_each(|seqs| self.seqs.remove(seqs));
+        self.cost -= other.cost;
+        self.declared.remove(&other.declared);
+        self.content.remove(&other.content);
+        self.spooled -= other.spooled;
     }
 }
 

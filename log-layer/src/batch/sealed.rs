@@ -11,11 +11,11 @@ use super::{Batch, Claim, Parts, count};
 use crate::dropped::{DropReason, Dropped, Tally};
 
 impl Batch {
-    /// Two new batches with half of the records each, of which the first carries the declarations; and the record that the
-    /// second begins with. The batch itself if it cannot be split.
+    /// Two new batches with half of the records each, of which the first carries the declarations. The batch itself if it
+    /// cannot be split.
     ///
     /// The same batch gives the same halves, also in the next run if this one dies meanwhile.
-    pub(crate) fn split(self) -> Result<(Batch, Batch, u64), Box<Batch>> {
+    pub(crate) fn split(self) -> Result<(Batch, Batch), Box<Batch>> {
         let Some(sealed) = Sealed::read(&self.text).filter(|sealed| sealed.records.len() > 1) else {
             return Err(Box::new(self));
         };
@@ -50,36 +50,42 @@ impl Batch {
             first.claim.spooled = u64::from(first.records);
             second.claim.spooled = u64::from(second.records);
         }
-        if !claim.first_seqs.is_empty() {
-            let (before, after) = claim.first_seqs.iter().partition(|first| **first < seq);
-            first.claim.first_seqs = before;
-            second.claim.first_seqs = after;
-            if second.claim.first_seqs.first() != Some(&seq) {
-                second.claim.first_seqs.insert(0, seq);
-            }
-        }
+        (first.claim.seqs, second.claim.seqs) = (claim.seqs.clone(), claim.seqs);
+        first.claim.seqs.remove(seq..u64::MAX);
+        second.claim.seqs.remove(0..seq);
         first.claim.declared = claim.declared;
-        Ok((first, second, seq))
+        Ok((first, second))
+    }
+
+    /// A batch of this run as it comes back from the disk, where it was alone: all that is known of it stands in it. None
+    /// if it says nothing.
+    pub(crate) fn back(no: u64, records: u32, text: String) -> Option<Batch> {
+        let sealed = Sealed::read(&text)?;
+        let seqs = match sealed.records.first() {
+            Some(first) => {
+                let seq = Told::read(first)?.seq;
+                seq..seq + u64::from(records)
+            }
+            None => 0..0,
+        };
+        let claim = Claim {
+            seqs: seqs.into(),
+            cost: 0,
+            declared: sealed.declared()?,
+            content: sealed.losses(|_| true),
+            spooled: u64::from(records),
+        };
+        Some(Batch {
+            no,
+            text,
+            records,
+            claim,
+        })
     }
 
     /// Those of its records that are lost, by level, if so many are.
     pub(crate) fn losses(&self, lost: impl Fn(usize) -> bool) -> Tally {
-        let mut losses = Tally::default();
-        let Some(sealed) = Sealed::read(&self.text) else {
-            return losses;
-        };
-        let sites: Vec<Site> = serde_json::from_str(sealed.callsites.get()).unwrap_or_default();
-        for (_, record) in (0..).zip(&sealed.records).filter(|(index, _)| lost(*index)) {
-            let told = Told::read(record).unwrap_or_default();
-            let level = sites.get(told.callsite).and_then(|site| site.level.parse().ok());
-            let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(told.ts);
-            losses.add(&Dropped::one(
-                level.unwrap_or(Level::INFO),
-                DropReason::Full,
-                time,
-            ));
-        }
-        losses
+        Sealed::read(&self.text).map_or_else(Tally::default, |sealed| sealed.losses(lost))
     }
 }
 
@@ -103,6 +109,15 @@ struct Told {
 }
 
 #[derive(Deserialize)]
+struct Declared<'a> {
+    level: &'a str,
+    reason: &'a str,
+    count: u64,
+    from: u64,
+    to: u64,
+}
+
+#[derive(Deserialize)]
 struct Site {
     #[serde(default)]
     level: String,
@@ -115,12 +130,44 @@ impl Sealed<'_> {
             .ok()
             .map(|[sealed]| sealed)
     }
+
+    fn losses(&self, lost: impl Fn(usize) -> bool) -> Tally {
+        let mut losses = Tally::default();
+        let sites: Vec<Site> = serde_json::from_str(self.callsites.get()).unwrap_or_default();
+        for (_, record) in (0..).zip(&self.records).filter(|(index, _)| lost(*index)) {
+            let told = Told::read(record).unwrap_or_default();
+            let level = sites.get(told.callsite).and_then(|site| site.level.parse().ok());
+            let level = level.unwrap_or(Level::INFO);
+            losses.add(&Dropped::one(level, DropReason::Full, moment(told.ts)));
+        }
+        losses
+    }
+
+    /// What it declares.
+    fn declared(&self) -> Option<Tally> {
+        let mut tally = Tally::default();
+        for line in serde_json::from_str::<Vec<Declared<'_>>>(self.dropped.get()).ok()? {
+            let is_it = |reason: &DropReason| reason.as_str() == line.reason;
+            tally.add(&Dropped {
+                level: line.level.parse().ok()?,
+                reason: DropReason::ALL.into_iter().find(is_it)?,
+                count: line.count,
+                from: moment(line.from),
+                to: moment(line.to),
+            });
+        }
+        Some(tally)
+    }
 }
 
 impl Told {
     fn read(record: &RawValue) -> Option<Told> {
         serde_json::from_str(record.get()).ok()
     }
+}
+
+fn moment(nanoseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds)
 }
 
 /// The number of a half: the batch's own, and above it which half of which half it is. No run seals 2^40 batches.

@@ -104,15 +104,18 @@ fn halves_have_the_same_records_under_new_numbers() {
     let expected = parse(&whole);
     let cost = whole.claim.cost;
 
-    let (first, rest, at_rest) = whole.split().unwrap();
-    let (second, third, at_third) = rest.split().unwrap();
+    let (first, rest) = whole.split().unwrap();
+    let (second, third) = rest.split().unwrap();
     let third = third.split().expect_err("one record is not split");
 
     assert_eq!(first.claim.cost + second.claim.cost + third.claim.cost, cost);
-    assert_eq!([at_rest, at_third], [12, 13]);
     assert_eq!(
-        [&first, &second, &third].map(|part| part.claim.first_seqs[0]),
-        [11, 12, 13]
+        [
+            first.claim.seqs.clone(),
+            second.claim.seqs.clone(),
+            third.claim.seqs.clone()
+        ],
+        [11..12, 12..13, 13..14].map(Ranges::from)
     );
     assert_eq!(third.claim.content.lines()[0].level, Level::WARN);
     let parts = [&first, &second, &third].map(parse);
@@ -148,4 +151,26 @@ fn a_batch_of_declarations_alone_is_valid() {
         ])
     );
     assert_eq!(batch["records"], json!([]));
+}
+
+#[test]
+fn a_batch_that_comes_back_from_disk_knows_what_it_was() {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(7);
+    let mut tally = Tally::default();
+    for reason in DropReason::ALL {
+        tally.add(&Dropped::one(Level::DEBUG, reason, at));
+        tally.add(&Dropped::one(Level::ERROR, reason, SystemTime::UNIX_EPOCH));
+    }
+    for bodies in [&[BODIES[0], BODIES[2]][..], &[]] {
+        let batch = sealed(&mut sealer(), &[chunk(bodies)], tally.clone());
+        let back = Batch::back(batch.no, batch.records, batch.text.clone()).unwrap();
+        assert_eq!((back.claim.cost, back.claim.spooled), (0, bodies.len() as u64));
+        let mut left = batch.claim;
+        left.spooled = bodies.len() as u64;
+        assert_eq!(left.seqs, back.claim.seqs);
+        assert_eq!(left.content.lines(), back.claim.content.lines());
+        left.remove(&back.claim);
+        assert!(left.seqs.is_empty() && left.declared.lines().is_empty() && left.content.lines().is_empty());
+    }
+    assert!(Batch::back(1, 1, "[{}]".to_owned()).is_none());
 }

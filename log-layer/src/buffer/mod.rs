@@ -8,6 +8,14 @@
 //! A thread leaves its records in the open segment of its shard. A full segment is handed over to where all wait for the
 //! shipper, and gets its numbers there; so do the open ones when the shipper gathers, and before anybody reads the counts.
 //!
+//! Why not a bounded queue of boxed bytes: `benches/hand_over.rs` has both do the same. On two processors, with 1, 4, 16 and
+//! 64 threads, the slowest of a thousand calls took 5.6, 4.6, 6.0 and 49 µs here and 8.4, 5.0, 5.5 and 45 there when they
+//! were a millisecond apart, 3.3, 4.2, 6.8 and 2.8 here and 5.5, 5.1, 4.7 and 20 there in bursts; the usual one half as
+//! long or less here in all of them, and without an allocation that another thread frees.
+//!
+//! Threads write to memory that was written to before: the shipper copies full segments away, also while it can send
+//! nothing, and gives them back. To begin with a fresh page costs a thread some ten microseconds.
+//!
 //! Invariants:
 //! - A shard's segments are handed over in order, under its lock, so the records of one thread are numbered in order.
 //! - `next_seq - 1` records were handed over; each is waiting, in flight, or settled.
@@ -231,7 +239,7 @@ impl Buffer {
         let mut state = self.lock();
         let before = std::mem::replace(open, state.spare());
         open.reserved = reserved;
-        state.hand_over(before, &self.limits, &self.reserved);
+        state.hand_over(before, &self.reserved);
         let is_full = state.is_full(&self.limits);
         drop(state);
         // At once, and no more than was set aside.
@@ -250,7 +258,7 @@ impl Buffer {
             let mut state = self.lock();
             let fresh = state.spare();
             let open = std::mem::replace(&mut place.open, fresh);
-            state.hand_over(open, &self.limits, &self.reserved);
+            state.hand_over(open, &self.reserved);
             state.count_refused(&mut place.refused);
         }
     }

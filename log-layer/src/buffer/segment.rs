@@ -1,5 +1,6 @@
 //! Records in memory: as the threads leave them, and as the shipper takes them.
 
+use std::ops::Range;
 use std::time::SystemTime;
 
 use tracing_core::Metadata;
@@ -76,6 +77,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
+    /// The numbers of its records.
+    pub(super) fn seqs(&self) -> Range<u64> {
+        self.first_seq..self.first_seq + self.heads.len() as u64
+    }
+
     pub(super) fn fits(&self, cost: usize, records: usize) -> bool {
         self.cost + cost <= self.reserved && self.heads.len() < records
     }
@@ -108,18 +114,34 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// The numbers of its records.
+    pub(crate) fn seqs(&self) -> Range<u64> {
+        self.first_seq..self.first_seq + self.heads.len() as u64
+    }
+
     pub(crate) fn cost(&self) -> usize {
         self.heads.iter().map(Head::cost).sum()
     }
 
-    pub(super) fn append(&mut self, segment: &Segment) {
-        let before = length(self.bytes.len());
-        self.bytes.extend_from_slice(&segment.bytes);
-        let moved = |head: &Head| Head {
-            end: head.end + before,
-            ..*head
-        };
-        self.heads.extend(segment.heads.iter().map(moved));
+    /// `bytes` is memory to use.
+    pub(super) fn new(mut bytes: Vec<u8>, segments: &[Segment], record_bytes: usize) -> Chunk {
+        let sum = |of: fn(&Segment) -> usize| segments.iter().map(of).sum();
+        let mut heads = Vec::with_capacity(sum(|segment| segment.heads.len()));
+        bytes.reserve_exact(sum(|segment| segment.bytes.len()));
+        for segment in segments {
+            let before = length(bytes.len());
+            bytes.extend_from_slice(&segment.bytes);
+            heads.extend(segment.heads.iter().map(|head| Head {
+                end: head.end + before,
+                ..*head
+            }));
+        }
+        Chunk {
+            first_seq: segments.first().map_or(0, |first| first.first_seq),
+            heads,
+            bytes,
+            record_bytes,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What all shards and the shipper share, behind one lock: the records that wait, and the books.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::mem;
+use std::collections::VecDeque;
 
 use super::Limits;
-use super::segment::{Chunk, Segment};
+use super::segment::Segment;
 use super::shard::Budget;
 use crate::dropped::{DropReason, Dropped, Refusals, Tally};
+use crate::ranges::Ranges;
 use crate::stats::{FlushReport, Stats};
 
 /// Empty segments that are kept for later.
@@ -24,8 +24,8 @@ pub(super) struct State {
     spares: Vec<Segment>,
     /// Memory of a chunk that was sealed.
     pub(super) spare_bytes: Vec<u8>,
-    /// First number of each batch that is not settled.
-    pub(super) in_flight: BTreeSet<u64>,
+    /// Records that were taken and are not settled.
+    pub(super) in_flight: Ranges,
     /// Every record is refused, for this reason.
     pub(super) closed: Option<DropReason>,
     /// To be declared to the server.
@@ -46,7 +46,7 @@ impl Default for State {
             due_through: 0,
             spares: Vec::new(),
             spare_bytes: Vec::new(),
-            in_flight: BTreeSet::new(),
+            in_flight: Ranges::default(),
             closed: None,
             undeclared: Tally::default(),
             declarable: 0,
@@ -63,7 +63,7 @@ impl State {
     }
 
     /// Takes a shard's records, numbers them, and gives back what was set aside for more.
-    pub(super) fn hand_over(&mut self, mut segment: Segment, limits: &Limits, reserved: &Budget) {
+    pub(super) fn hand_over(&mut self, mut segment: Segment, reserved: &Budget) {
         reserved.release(segment.reserved - segment.cost);
         segment.reserved = segment.cost;
         if segment.heads.is_empty() {
@@ -74,11 +74,6 @@ impl State {
         self.stats.accepted += segment.heads.len() as u64;
         self.waiting_bytes += segment.cost;
         self.waiting_records += segment.heads.len();
-        if self.is_full(limits) {
-            // The shipper is behind: what waits must hold no more memory than it is counted for.
-            segment.bytes.shrink_to_fit();
-            segment.heads.shrink_to_fit();
-        }
         self.waiting.push_back(segment);
     }
 
@@ -87,34 +82,25 @@ impl State {
         self.waiting_bytes >= limits.batch_bytes || self.waiting_records >= limits.batch_records
     }
 
-    /// Takes the oldest records that fit into one batch.
-    pub(super) fn next_chunk(&mut self, limits: &Limits) -> Option<Chunk> {
-        let first = self.waiting.front()?;
-        let mut chunk = Chunk {
-            first_seq: first.first_seq,
-            bytes: mem::take(&mut self.spare_bytes),
-            record_bytes: limits.record_bytes,
-            ..Chunk::default()
-        };
-        let mut cost = 0;
+    /// Takes the oldest segments that fit into one batch.
+    pub(super) fn next_segments(&mut self, limits: &Limits) -> Vec<Segment> {
+        let (mut taken, mut cost, mut records) = (Vec::new(), 0, 0);
         while let Some(segment) = self.waiting.front() {
-            let records = chunk.heads.len() + segment.heads.len();
-            let fits = cost + segment.cost <= limits.batch_bytes && records <= limits.batch_records;
-            if !fits && !chunk.heads.is_empty() {
+            cost += segment.cost;
+            records += segment.heads.len();
+            let fits = cost <= limits.batch_bytes && records <= limits.batch_records;
+            if !fits && !taken.is_empty() {
                 break;
             }
-            cost += segment.cost;
-            chunk.append(segment);
             self.waiting_bytes -= segment.cost;
             self.waiting_records -= segment.heads.len();
-            if let Some(segment) = self.waiting.pop_front() {
-                self.keep(segment);
-            }
+            taken.extend(self.waiting.pop_front());
         }
-        Some(chunk)
+        taken
     }
 
-    fn keep(&mut self, mut segment: Segment) {
+    /// Keeps the memory of segments that are empty or copied.
+    pub(super) fn keep(&mut self, mut segment: Segment) {
         segment.clear();
         if self.spares.len() < SPARES && segment.bytes.capacity() <= super::SEGMENT_BYTES {
             self.spares.push(segment);
@@ -155,10 +141,7 @@ impl State {
             .waiting
             .front()
             .map_or(self.next_seq, |first| first.first_seq);
-        let unsettled = self
-            .in_flight
-            .first()
-            .map_or(waiting, |first| waiting.min(*first));
+        let unsettled = self.in_flight.first().map_or(waiting, |first| waiting.min(first));
         unsettled - 1
     }
 

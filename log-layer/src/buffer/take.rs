@@ -1,16 +1,18 @@
 //! What the shipper does with the buffer.
 
 use std::mem;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::{Buffer, Chunk};
+use super::{Buffer, Chunk, State};
 use crate::dropped::{Dropped, Tally};
+use crate::ranges::Ranges;
+use crate::sync::MutexGuard;
 
 /// The end of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settled<'a> {
-    /// Of each chunk that went into it.
-    pub(crate) first_seqs: &'a [u64],
+    /// The numbers of its records.
+    pub(crate) seqs: &'a Ranges,
     /// Records the server has.
     pub(crate) stored: u64,
     /// Records that were counted as spooled.
@@ -39,9 +41,33 @@ impl Buffer {
         if first > state.due_through && !state.is_full(&self.limits) {
             return None;
         }
-        let chunk = state.next_chunk(&self.limits)?;
-        state.in_flight.insert(chunk.first_seq);
-        Some(chunk)
+        Some(self.copy_out(state))
+    }
+
+    /// Takes a full batch if there is one, and heeds no urgency: it cannot go yet.
+    pub(crate) fn take_full(&self) -> Option<Chunk> {
+        let state = self.lock();
+        if !state.is_full(&self.limits) {
+            return None;
+        }
+        self.called.store(false, Release);
+        Some(self.copy_out(state))
+    }
+
+    /// The program's threads get the memory back that they have written to: to begin with fresh memory costs more than
+    /// a hundred records.
+    fn copy_out(&self, mut state: MutexGuard<'_, State>) -> Chunk {
+        let segments = state.next_segments(&self.limits);
+        let bytes = mem::take(&mut state.spare_bytes);
+        // Known to be in flight before anybody else can look.
+        for segment in &segments {
+            state.in_flight.insert(segment.seqs());
+        }
+        drop(state);
+        let chunk = Chunk::new(bytes, &segments, self.limits.record_bytes);
+        let mut state = self.lock();
+        segments.into_iter().for_each(|segment| state.keep(segment));
+        chunk
     }
 
     /// Gives back a chunk's memory.
@@ -100,16 +126,11 @@ impl Buffer {
         }
     }
 
-    /// A batch was split: its second half has its own life from here on.
-    pub(crate) fn split(&self, second_seq: u64) {
-        self.lock().in_flight.insert(second_seq);
-    }
-
     /// A batch's records are stored, or given up and counted.
     pub(crate) fn settle(&self, settled: Settled<'_>) {
         let mut state = self.lock();
-        for first_seq in settled.first_seqs {
-            state.in_flight.remove(first_seq);
+        for seqs in settled.seqs.iter() {
+            state.in_flight.remove(seqs);
         }
         state.stats.stored += settled.stored;
         state.stats.spooled -= settled.spooled;

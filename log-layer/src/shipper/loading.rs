@@ -1,7 +1,7 @@
 //! What the shipper sends next: what is fresh in the buffer, what is ready, and what is on disk.
 //!
-//! Promises: every chunk taken from the buffer is in a batch of the window, in `ready`, in the draft, on disk, or counted
-//! as lost.
+//! Promises: every chunk taken from the buffer is in a batch of the window, in `ready`, `aside` or the draft, on disk, or
+//! counted as lost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use super::{QUIET, Shipper, WINDOW};
 use crate::batch::{Batch, Claim, Draft};
 use crate::buffer::{Chunk, Head, Limits};
 use crate::dropped::{DropReason, Dropped};
-use crate::spooler::Run;
+use crate::spooler::{Run, Spooler};
 
 impl Shipper {
     pub(super) fn fill_window(&mut self, due: bool) {
@@ -49,10 +49,21 @@ impl Shipper {
                 .take_if(|_| now)
                 .map(|draft| (self.seal(draft), Run::Own));
         }
-        let chunk = self.buffer.take(due)?;
+        let chunk = self.aside.pop_front().or_else(|| self.buffer.take(due))?;
         let draft = self.sealer.draft();
         let draft = self.fill(draft, chunk)?;
         Some((self.seal(draft), Run::Own))
+    }
+
+    /// Takes what is full although it cannot go yet.
+    pub(super) fn set_aside(&mut self) {
+        if self.spooler.as_ref().is_some_and(Spooler::writes_ahead) {
+            // It is in the draft, or goes there.
+            return;
+        }
+        while let Some(chunk) = self.buffer.take_full() {
+            self.aside.push_back(chunk);
+        }
     }
 
     /// Adds a chunk to a batch; what panics is counted as lost, and none is left.
@@ -66,7 +77,7 @@ impl Shipper {
                 self.buffer.give_up(&lost);
             }
             let chunk = Claim {
-                first_seqs: vec![chunk.first_seq],
+                seqs: chunk.seqs().into(),
                 cost: chunk.cost(),
                 ..Claim::default()
             };

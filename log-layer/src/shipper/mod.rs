@@ -25,7 +25,7 @@ use rpc::Client;
 use tokio::time::{Instant, sleep_until};
 
 use crate::batch::{Batch, Claim, Draft, Identity, Sealer};
-use crate::buffer::{Buffer, Limits};
+use crate::buffer::{Buffer, Chunk, Limits};
 use crate::carrier::{Carrier, Verdict, describe};
 use crate::levels::Levels;
 use crate::reentry;
@@ -130,6 +130,9 @@ struct Shipper {
     flying: BTreeMap<u64, (Rc<Batch>, Claim)>,
     /// Sealed and in memory, waiting for a place in the window; halves of a batch that was too large come first.
     ready: VecDeque<(Batch, Run)>,
+    /// A batch's worth each, while there is no place in the window: the program's threads get their memory back, and what
+    /// waits holds no more than it needs.
+    aside: VecDeque<Chunk>,
     /// The batch that is being filled, and when it is sealed; only where records are written ahead.
     draft: Option<Draft>,
     seal_at: Instant,
@@ -192,6 +195,7 @@ impl Shipper {
             window: FuturesUnordered::new(),
             flying: BTreeMap::new(),
             ready: VecDeque::new(),
+            aside: VecDeque::new(),
             draft: None,
             seal_at: now,
             spooler,
@@ -239,6 +243,7 @@ impl Shipper {
             self.declare_or_ask(due);
         }
         self.spool_what_cannot_leave(due);
+        self.set_aside();
         let quiet = self.quiet_from + QUIET;
         let next = if now < quiet {
             self.tick.min(quiet)
@@ -260,6 +265,7 @@ impl Shipper {
     fn rests(&self) -> bool {
         self.window.is_empty()
             && self.ready.is_empty()
+            && self.aside.is_empty()
             && self.draft.is_none()
             && !self.spooler.as_ref().is_some_and(Spooler::has_waiting)
             && self.buffer.doze()

@@ -57,10 +57,7 @@ impl Shipper {
     fn split(&mut self, batch: Batch, run: Run) {
         let no = batch.no;
         match batch.split() {
-            Ok((first, second, seq)) => {
-                if run == Run::Own {
-                    self.buffer.split(seq);
-                }
+            Ok((first, second)) => {
                 if let Some(spooler) = &mut self.spooler {
                     spooler.replace(run, no, [&first, &second]);
                 }
@@ -109,7 +106,7 @@ impl Shipper {
 
     pub(super) fn finish(&self, claim: &Claim, stored: u64, declared: u64) {
         self.buffer.settle(Settled {
-            first_seqs: &claim.first_seqs,
+            seqs: &claim.seqs,
             stored,
             spooled: claim.spooled,
             declared,

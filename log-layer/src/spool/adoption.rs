@@ -3,7 +3,7 @@
 //! Promises: a folder has one owner at a time, and none whose process has ended; whatever stands in it is read once, from
 //! end to end; a segment with damage is moved to quarantine when what is left of it is delivered.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use crate::fork;
 
 use super::frame::{Frames, Kind};
 use super::segment::{self, Segments};
-use super::{Part, Place, QUARANTINE, Spool, SpoolOrders, quarantine};
+use super::{Part, QUARANTINE, Spool, SpoolOrders, quarantine};
+use crate::ranges::Ranges;
 
 const LOCK: &str = "lock";
 
@@ -96,7 +97,6 @@ fn empty(folder: PathBuf, lock: File, limit: u64, durable: bool) -> Spool {
         _parents: fork::parents_lock(&lock),
         _lock: lock,
         held: BTreeMap::new(),
-        waiting: VecDeque::new(),
         parts: Vec::new(),
     }
 }
@@ -107,7 +107,7 @@ fn read(folder: PathBuf, lock: File) -> io::Result<Adoption> {
     // It only shrinks, but for what must be noted while it does.
     let mut spool = empty(folder, lock, u64::MAX, true);
     let mut unsealed: BTreeMap<u64, Unsealed> = BTreeMap::new();
-    let mut settled = BTreeSet::new();
+    let (mut seen, mut settled) = (Ranges::default(), Ranges::default());
     let mut damaged = 0;
     let mut numbers: Vec<u64> = fs::read_dir(&spool.folder)?
         .flatten()
@@ -120,7 +120,7 @@ fn read(folder: PathBuf, lock: File) -> io::Result<Adoption> {
         File::open(&path)?.take(LONGEST_SEGMENT).read_to_end(&mut bytes)?;
         spool.segments.adopt(number, bytes.len() as u64);
         let mut frames = Frames::new(&bytes);
-        for (at, frame) in frames.by_ref() {
+        for (_, frame) in frames.by_ref() {
             match frame.kind {
                 Kind::Part => {
                     let batch = unsealed.entry(frame.no).or_default();
@@ -134,16 +134,13 @@ fn read(folder: PathBuf, lock: File) -> io::Result<Adoption> {
                 }
                 Kind::Batch => {
                     unsealed.remove(&frame.no);
-                    let place = Place {
-                        segment: number,
-                        at: at as u64,
-                        bytes: u32::try_from(frame.len()).expect("a frame is far below 4 GiB"),
-                        records: frame.records,
-                    };
-                    spool.held.insert(frame.no, place);
+                    if !seen.contains(frame.no) {
+                        seen.insert(frame.no..frame.no + 1);
+                        spool.segments.found(number, frame.no);
+                    }
                 }
                 Kind::Done => {
-                    settled.insert(frame.no);
+                    settled.insert(frame.no..frame.no + 1);
                 }
             }
         }
@@ -152,12 +149,8 @@ fn read(folder: PathBuf, lock: File) -> io::Result<Adoption> {
             keep_damaged(&spool.folder, &path)?;
         }
     }
-    spool.held.retain(|no, _| !settled.contains(no));
-    unsealed.retain(|no, _| !settled.contains(no));
-    for place in spool.held.values() {
-        spool.segments.hold(place.segment);
-    }
-    spool.waiting = spool.held.keys().copied().collect();
+    spool.segments.forget(&settled);
+    unsealed.retain(|no, _| !settled.contains(*no));
     Ok(Adoption {
         spool,
         source,

@@ -10,7 +10,7 @@ use memchr::memmem;
 const MAGIC: [u8; 4] = [0xff, b'L', b'S', 1];
 
 /// Magic, checksum, length, kind, number, records.
-const HEADER: usize = 4 + 4 + 4 + 1 + 8 + 4;
+pub(super) const HEADER: usize = 4 + 4 + 4 + 1 + 8 + 4;
 
 /// Larger than any batch, so a length beyond it was never written.
 const MAX_PAYLOAD: usize = 16 << 20;
@@ -57,6 +57,49 @@ impl Frame<'_> {
     }
 }
 
+/// What stands before a payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header([u8; HEADER]);
+
+impl Header {
+    /// None if no frame begins like that.
+    pub(super) fn read(bytes: [u8; HEADER]) -> Option<Header> {
+        let header = Header(bytes);
+        (bytes[..4] == MAGIC && header.payload() <= MAX_PAYLOAD).then_some(header)
+    }
+
+    /// How long the payload is.
+    pub(super) fn payload(&self) -> usize {
+        self.number(8) as usize
+    }
+
+    /// The frame with that payload; none if it is not what was written.
+    pub(super) fn frame<'a>(&self, payload: &'a [u8]) -> Option<Frame<'a>> {
+        let Header(bytes) = self;
+        let mut hasher = Hasher::new();
+        hasher.update(&bytes[8..]);
+        hasher.update(payload);
+        if hasher.finalize() != self.number(4) {
+            return None;
+        }
+        Some(Frame {
+            kind: match bytes[12] {
+                1 => Kind::Part,
+                2 => Kind::Batch,
+                3 => Kind::Done,
+                _ => return None,
+            },
+            no: u64::from_le_bytes(bytes[13..21].try_into().expect("eight bytes")),
+            records: self.number(21),
+            payload,
+        })
+    }
+
+    fn number(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.0[at..at + 4].try_into().expect("four bytes"))
+    }
+}
+
 /// The frames in some bytes, each with where it begins.
 #[derive(Debug)]
 pub(super) struct Frames<'a> {
@@ -80,31 +123,11 @@ impl<'a> Frames<'a> {
 
     /// The frame that begins here, if one does.
     fn read(&mut self) -> Option<Frame<'a>> {
-        let (header, rest) = self.bytes[self.at..].split_first_chunk::<HEADER>()?;
-        let number = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
-        let len = usize::try_from(number(8)).ok()?;
-        if header[..4] != MAGIC || len > MAX_PAYLOAD || len > rest.len() || len > self.effort {
-            return None;
-        }
-        self.effort -= len;
-        let payload = &rest[..len];
-        let mut hasher = Hasher::new();
-        hasher.update(&header[8..]);
-        hasher.update(payload);
-        if hasher.finalize() != number(4) {
-            return None;
-        }
-        Some(Frame {
-            kind: match header[12] {
-                1 => Kind::Part,
-                2 => Kind::Batch,
-                3 => Kind::Done,
-                _ => return None,
-            },
-            no: u64::from_le_bytes(header[13..21].try_into().expect("eight bytes")),
-            records: number(21),
-            payload,
-        })
+        let (header, rest) = self.bytes[self.at..].split_first_chunk()?;
+        let header = Header::read(*header)?;
+        let payload = rest.get(..header.payload())?;
+        self.effort = self.effort.checked_sub(payload.len())?;
+        header.frame(payload)
     }
 }
 

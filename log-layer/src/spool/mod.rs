@@ -6,13 +6,16 @@
 //! by which the server tells what it has already.
 //!
 //! Promises: never more than the given bytes; what was damaged, cut short or refused by the disk costs what it hit and
-//! nothing else; an `fsync` that failed is not trusted again. Knows no records, no buffer, no Redis.
+//! nothing else; an `fsync` that failed is not trusted again; what waits costs memory for each segment and none for each
+//! batch. Knows no records, no buffer, no Redis.
 
 mod frame;
+mod cursor;
+mod syncer;
 mod segment;
 mod adoption;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use frame::{Frame, Kind};
 use segment::Segments;
 
 pub(crate) use adoption::{Adoption, adopt, create};
+pub(crate) use segment::Missing;
 
 /// Where and how much to spool.
 #[derive(Debug, Clone)]
@@ -46,10 +50,8 @@ pub(crate) struct Spool {
     _parents: ParentsLock,
     _lock: File,
     segments: Segments,
-    /// The batches that are not settled.
+    /// The batches that are not settled and in somebody's memory; the others wait in their segments.
     held: BTreeMap<u64, Place>,
-    /// Those of them that are in nobody's memory, in the order in which they must be sent.
-    waiting: VecDeque<u64>,
     /// The segments with parts of the batch that is not sealed yet.
     parts: Vec<u64>,
 }
@@ -59,8 +61,23 @@ pub(crate) struct Spool {
 struct Place {
     segment: u64,
     at: u64,
-    bytes: u32,
-    records: u32,
+}
+
+/// What came back from a segment.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) segment: u64,
+    /// Whether nothing waits there any more.
+    pub(crate) is_last: bool,
+    pub(crate) batch: Result<Kept, Missing>,
+}
+
+/// A batch as it was kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) no: u64,
+    pub(crate) records: u32,
+    pub(crate) text: String,
 }
 
 /// Some records of a batch that is not sealed yet.
@@ -97,14 +114,7 @@ impl Spool {
         };
         let (segment, at) = self.segments.append(&frame)?;
         self.segments.hold(segment);
-        let bytes = u32::try_from(frame.len()).expect("a frame is far below 4 GiB");
-        let place = Place {
-            segment,
-            at,
-            bytes,
-            records,
-        };
-        self.held.insert(no, place);
+        self.held.insert(no, Place { segment, at });
         // What they say stands in the batch now.
         for segment in std::mem::take(&mut self.parts) {
             self.segments.release(segment);
@@ -113,9 +123,11 @@ impl Spool {
     }
 
     /// From now on the batch, which is kept, is in nobody's memory: [`next`](Spool::next) gives it back when its turn
-    /// comes.
-    pub(crate) fn wait(&mut self, no: u64) {
-        self.waiting.push_back(no);
+    /// comes. Returns the segment that has it.
+    pub(crate) fn wait(&mut self, no: u64) -> u64 {
+        let place = self.held.remove(&no).expect("only what is kept can wait");
+        self.segments.wait(place.segment, place.at, no);
+        place.segment
     }
 
     /// Keeps a part of the batch `no`, which is not sealed yet.
@@ -135,26 +147,44 @@ impl Spool {
         Ok(())
     }
 
-    /// The next batch that waits, and how many records it has, read back from disk; one that cannot be read any more
-    /// has no text.
-    pub(crate) fn next(&mut self) -> Option<(u64, u32, io::Result<String>)> {
-        let no = self.waiting.pop_front()?;
-        let place = self.held[&no];
-        let text = self.segments.read(place.segment, place.at, place.bytes);
-        Some((no, place.records, text))
+    /// The next batch that waits, read back from disk; or those of a segment that cannot be read any more, which are
+    /// settled by that.
+    ///
+    /// # Errors
+    /// Why none can be read for now.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
+        let Some((segment, read)) = self.segments.next()? else {
+            return Ok(None);
+        };
+        let is_last = !self.segments.waits_in(segment);
+        let batch = read.map(|found| {
+            let at = found.at;
+            self.held.insert(found.batch.no, Place { segment, at });
+            found.batch
+        });
+        if let Err(missing) = &batch {
+            for no in missing.numbers.iter().flatten() {
+                self.settle(no, segment);
+            }
+        }
+        Ok(Some(Found {
+            segment,
+            is_last,
+            batch,
+        }))
     }
 
     pub(crate) fn has(&self, no: u64) -> bool {
-        self.held.contains_key(&no)
+        self.held.contains_key(&no) || self.segments.waits(no)
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.segments.has_waiting()
     }
 
     /// Whether no batch is left to be settled.
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.parts.is_empty()
+        self.segments.is_settled()
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -172,20 +202,23 @@ impl Spool {
 
     /// The batch is settled: forgotten, and its segment with it if it was the last of it.
     pub(crate) fn done(&mut self, no: u64) {
-        let Some(place) = self.held.remove(&no) else {
-            return;
-        };
+        if let Some(place) = self.held.remove(&no) {
+            self.settle(no, place.segment);
+        }
+    }
+
+    fn settle(&mut self, no: u64, segment: u64) {
         let note = Frame {
             kind: Kind::Done,
             no,
             records: 0,
             payload: &[],
         };
+        self.segments.release(segment);
         if !self.is_empty() {
             // Without the note the batch may be sent once more, and the server says that it has it.
             let _ = self.segments.append(&note);
         }
-        self.segments.release(place.segment);
     }
 
     /// Puts aside a batch that the server refuses for good.
@@ -206,12 +239,20 @@ impl Spool {
         Ok(path)
     }
 
-    /// Makes what was kept survive a power loss.
+    /// Has what was kept made to survive a power loss, which takes the disk a while.
     ///
     /// # Errors
-    /// What the disk says; then nothing more is taken.
+    /// What the disk said the last time; then nothing more is taken.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.segments.sync()
+    }
+
+    /// The same, and waits for it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub(crate) fn sync_now(&mut self) -> io::Result<()> {
+        self.segments.sync_now()
     }
 
     /// Leaves what is not settled for the next run; with nothing left, nothing stays.

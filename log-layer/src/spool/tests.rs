@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::ranges::Ranges;
 
 const SOURCE: &str = r#"{"service":"s"}"#;
 
@@ -28,10 +29,11 @@ fn adopted(directory: &TempDir) -> Option<Adoption> {
 
 /// The numbers and texts that wait.
 fn waiting(spool: &mut Spool) -> Vec<(u64, String)> {
-    std::iter::from_fn(|| spool.next())
-        .map(|(no, records, text)| {
+    std::iter::from_fn(|| spool.next().unwrap())
+        .map(|found| {
+            let Kept { no, records, text } = found.batch.unwrap();
             assert_eq!(u64::from(records), no * 10);
-            (no, text.unwrap())
+            (no, text)
         })
         .collect()
 }
@@ -70,6 +72,40 @@ fn batches_come_back_in_order_and_nothing_stays_of_what_is_settled() {
     let folder = spool.folder().to_owned();
     spool.close();
     assert!(!folder.exists());
+}
+
+#[test]
+fn what_waits_takes_memory_for_its_segment_and_none_for_itself() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = spool(&directory, "one");
+    let numbers = 1..=3000;
+    for no in numbers.clone() {
+        spool.put(no, 1, &"x".repeat(4000)).unwrap();
+        spool.wait(no);
+    }
+    assert!(spool.held.is_empty());
+    assert_eq!(files(&spool), 3);
+    assert_eq!(spool.segments.ranges_of_waiting(), 3);
+    for no in numbers {
+        let found = spool.next().unwrap().unwrap();
+        assert_eq!(found.batch.unwrap().no, no);
+        spool.done(no);
+    }
+    assert!(spool.is_empty());
+}
+
+/// A half of a batch is sealed long after those that were logged later.
+#[test]
+fn what_comes_to_wait_behind_the_place_that_was_read_last_comes_back_too() {
+    let directory = TempDir::new().unwrap();
+    let mut spool = spool(&directory, "one");
+    (1..=4).for_each(|no| put(&mut spool, no));
+    spool.wait(2);
+    spool.wait(3);
+    assert_eq!(waiting(&mut spool), numbered([2, 3]));
+    spool.wait(1);
+    spool.wait(4);
+    assert_eq!(waiting(&mut spool), numbered([1, 4]));
 }
 
 #[test]
@@ -188,10 +224,10 @@ fn a_directory_that_cannot_be_used_is_an_error() {
 }
 
 #[test]
-fn a_batch_that_was_damaged_meanwhile_is_an_error_and_the_next_one_comes() {
+fn batches_that_were_damaged_meanwhile_are_named_when_the_others_of_their_segment_have_come() {
     let directory = TempDir::new().unwrap();
     let mut spool = spool(&directory, "one");
-    for no in 1..=2 {
+    for no in 1..=3 {
         put(&mut spool, no);
         spool.wait(no);
     }
@@ -200,8 +236,14 @@ fn a_batch_that_was_damaged_meanwhile_is_an_error_and_the_next_one_comes() {
         .open(spool.folder().join("1.log"))
         .unwrap();
     segment.write_at(b"?", 60).unwrap();
-    assert!(spool.next().unwrap().2.is_err());
-    assert_eq!(waiting(&mut spool), numbered([2]));
+    for no in 2..=3 {
+        let found = spool.next().unwrap().unwrap();
+        assert_eq!((found.is_last, found.batch.unwrap().no), (false, no));
+        spool.done(no);
+    }
+    let found = spool.next().unwrap().unwrap();
+    assert_eq!(found.batch.unwrap_err().numbers, Ranges::from(1..2));
+    assert!(found.is_last && spool.next().unwrap().is_none() && spool.is_empty());
 }
 
 proptest! {
@@ -251,6 +293,6 @@ proptest! {
         drop(one);
         let mut found = adopted(&directory).unwrap();
         prop_assert_eq!(found.damaged, bytes.len());
-        prop_assert!(found.spool.next().is_none() && found.unsealed.is_empty());
+        prop_assert!(found.spool.next().unwrap().is_none() && found.unsealed.is_empty());
     }
 }

@@ -9,19 +9,23 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::lesson::{builder, here, lesson, setting, stored};
+use crate::lesson::{builder, here, lesson, quickest, setting, stored};
 
 /// hrxi/tracing-loki#9, #17
 #[test]
 fn the_only_event_of_a_program_that_ends_at_once_is_stored() {
-    let lesson = lesson(here!(), || {
+    let body = || {
         let start = Instant::now();
         let logs = log_layer::init("lessons");
         info!("the only one");
         drop(logs);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        eprintln!("took {}", start.elapsed().as_millis());
+    };
+    quickest(1000, || {
+        let ended = lesson(here!(), body).run();
+        ended.all(1);
+        ended
     });
-    lesson.run().all(1);
 }
 
 /// tokio-rs/tracing#1120, #1135; open-telemetry/opentelemetry-rust#2478
@@ -43,11 +47,7 @@ fn a_full_buffer_and_a_slow_server_hold_up_the_end_for_no_longer_than_was_said()
         let start = Instant::now();
         let report = logs.shutdown(TIMEOUT);
         drop(logs);
-        assert!(
-            start.elapsed() < TIMEOUT + Duration::from_secs(4),
-            "{:?}",
-            start.elapsed()
-        );
+        eprintln!("took {}", start.elapsed().as_millis());
         let known = report.stored + report.spooled + report.still_buffered + report.dropped;
         assert_eq!(known, LOGGED, "{report:?}");
         assert!(
@@ -56,15 +56,24 @@ fn a_full_buffer_and_a_slow_server_hold_up_the_end_for_no_longer_than_was_said()
         );
         assert!(spool.is_empty() || report.still_buffered == 0, "{report:?}");
     };
-    let spool = tempfile::tempdir().unwrap();
-    for spool in ["", spool.path().to_str().unwrap()] {
-        let lesson = lesson(here!(), body).with("SPOOL_OR_NONE", spool);
-        let ended = lesson.run_answering(|_, _| {
-            std::thread::sleep(Duration::from_millis(150)); // slow on purpose
-            stored()
+    for spools in [false, true] {
+        // Half a second beyond what was said.
+        quickest(1000, || {
+            let folder = tempfile::tempdir().unwrap();
+            let spool = if spools {
+                folder.path().to_str().unwrap()
+            } else {
+                ""
+            };
+            let lesson = lesson(here!(), body).with("SPOOL_OR_NONE", spool);
+            let ended = lesson.run_answering(|_, _| {
+                std::thread::sleep(Duration::from_millis(150)); // slow on purpose
+                stored()
+            });
+            assert!(ended.status.success(), "{}", ended.stderr);
+            ended.records();
+            ended
         });
-        assert!(ended.status.success(), "{}", ended.stderr);
-        ended.records();
     }
 }
 

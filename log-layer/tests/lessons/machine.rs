@@ -12,6 +12,12 @@ pub(crate) fn resident() -> u64 {
     page_counts()[1] * 4096
 }
 
+/// Bytes of memory that are this process's own: no pages of its program, which others share and the system can drop.
+pub(crate) fn own() -> u64 {
+    let counts = page_counts();
+    (counts[1] - counts[2]) * 4096
+}
+
 /// From now on no more address space than there is, and so much.
 pub(crate) fn limit_address_space(more: u64) {
     let bytes = page_counts()[0] * 4096 + more;
@@ -33,12 +39,12 @@ pub(crate) fn unlimit_address_space() {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
 }
 
-/// Address space and memory in use.
+/// Address space, memory in use, and the part of it that comes from files.
 fn page_counts() -> Vec<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     pages
         .split(' ')
-        .take(2)
+        .take(3)
         .map(|count| count.parse().unwrap())
         .collect()
 }

@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::collector::Collector;
 use crate::lesson::{builder, here, lesson, setting, stored};
-use crate::machine::{held, resident, signal};
+use crate::machine::{held, own, resident, signal};
 use crate::wait::until;
 
 /// How long Redis is away, in seconds; a minute shows more.
@@ -83,18 +83,34 @@ fn a_redis_that_stands_still_delays_no_call_and_is_used_again_when_it_moves() {
         let (layer, logs) = builder().buffer_bytes(1 << 30).build();
         tracing_subscriber::registry().with(layer).init();
         let log = |number| info!(number, "counted");
-        let well = log_for(Duration::from_secs(1), 10_000, log);
         let redis = setting("REDIS_PROCESS");
-        signal(&redis, libc::SIGSTOP);
-        let stopped = log_for(outage(), 10_000, log);
-        signal(&redis, libc::SIGCONT);
-        let [well99, stopped99] = [&well, &stopped].map(|took| of_a_hundred(took, 99));
+        let (mut well, mut stopped, mut logged) = (Vec::new(), Vec::new(), 0);
+        // In turns, and the one in the middle of many short times: the machine is at work elsewhere now and then.
+        for _ in 0..3 {
+            for stops in [false, true] {
+                if stops {
+                    signal(&redis, libc::SIGSTOP);
+                }
+                let (time, slowest) = match stops {
+                    true => (outage() / 3, &mut stopped),
+                    false => (Duration::from_secs(1), &mut well),
+                };
+                for _ in 0..time.as_millis() / 100 {
+                    let took = log_for(Duration::from_millis(100), 10_000, log);
+                    logged += took.len() as u64;
+                    slowest.push(of_a_hundred(&took, 99));
+                }
+                if stops {
+                    signal(&redis, libc::SIGCONT);
+                }
+            }
+        }
+        let [well99, stopped99] = [well, stopped].map(|mut slowest| {
+            slowest.sort_unstable();
+            of_a_hundred(&slowest, 50)
+        });
         eprintln!("99 of 100 calls within {well99:?}, and {stopped99:?} while Redis stood still");
-        assert!(
-            stopped99 < 10 * well99 + Duration::from_millis(1),
-            "{well99:?} {stopped99:?}"
-        );
-        let logged = (well.len() + stopped.len()) as u64;
+        assert!(stopped99 < 2 * well99, "{well99:?} {stopped99:?}");
         assert_eq!(logs.flush(Duration::from_secs(25)).stored, logged);
         // The first command after a pause is as good as any other.
         thread::sleep(Duration::from_secs(2)); // slow on purpose
@@ -130,15 +146,16 @@ impl fmt::Debug for Endless {
 fn huge_values_take_no_more_memory_than_was_allowed_and_it_is_given_back() {
     const BUFFER: u64 = 8 << 20;
     let lesson = lesson(here!(), || {
-        let unbuilt = resident();
+        let unbuilt = [own(), resident()];
         let (layer, logs) = builder().build();
         tracing_subscriber::registry().with(layer).init();
-        let built = resident();
-        assert!(
-            built < unbuilt + (4 << 20),
-            "{} KiB for nothing",
-            (built - unbuilt) >> 10
+        let [built, with_program] = [own() - unbuilt[0], resident() - unbuilt[1]];
+        eprintln!(
+            "{} KiB to begin with, {} with its program",
+            built >> 10,
+            with_program >> 10
         );
+        assert!(built < 1 << 20, "{} KiB for nothing", built >> 10);
         let huge = "x".repeat(1 << 20);
         let (baseline, holding) = (resident(), held());
         let mut most = 0;

@@ -52,12 +52,7 @@ fn of_ten_times_too_much_the_severe_is_kept_and_every_drop_is_declared() {
         thread::sleep(Duration::from_millis(20)); // slow on purpose
         stored()
     });
-    let logged = ended
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("logged "))
-        .unwrap();
-    let records = ended.account(logged.parse().unwrap());
+    let records = ended.account(ended.told("logged"));
     let told = ended
         .stderr
         .lines()
@@ -123,10 +118,5 @@ fn what_any_thread_has_logged_before_a_flush_is_stored_when_that_returns() {
     let ended = lesson
         .taking(Duration::from_millis(20) * u32::try_from(repeats()).unwrap())
         .run();
-    let logged = ended
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("logged "))
-        .unwrap();
-    ended.all(logged.parse().unwrap());
+    ended.all(ended.told("logged"));
 }
