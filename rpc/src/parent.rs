@@ -25,6 +25,11 @@ impl Parent {
         CURRENT.scope(self, handler)
     }
 
+    /// Makes it the parent of the calls that are made at once.
+    pub(crate) fn of_start<T>(self, start: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self, start)
+    }
+
     /// The parent of a call made here; one that gives nothing if there is none.
     pub(crate) fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_default()

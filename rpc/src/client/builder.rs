@@ -89,13 +89,8 @@ impl ClientBuilder {
         let see_to = abandoned::see_to(shared.clone(), keys.clone(), name.clone(), numbers);
         tasks.spawn_on(see_to, &runtime);
         let inbox = keys.inbox(&name);
-        let outbox = Outbox::new(
-            shared.clone(),
-            &keys,
-            inbox.clone(),
-            Arc::clone(&pending),
-            self.max_queue_len,
-        );
+        let limit = Limit::new(self.max_queue_len);
+        let outbox = Outbox::new(shared.clone(), &keys, inbox.clone(), Arc::clone(&pending), limit);
         let outbox = Arc::new(outbox);
         tasks.spawn_on(Arc::clone(&outbox).work(), &runtime);
         let requests = AtomicU64::new(0);
@@ -108,7 +103,6 @@ impl ClientBuilder {
             name,
             requests,
             timeout: self.timeout,
-            limit: Limit::new(self.max_queue_len),
             _tasks: tasks,
         };
         Ok(Client {

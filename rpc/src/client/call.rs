@@ -3,19 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::inbox::call_id;
-use super::outbox::Attempt;
-use super::pending::Ticket;
+use super::outbox::{Attempt, Waiting};
+use super::pending::{Outcome, Ticket};
 use super::{Client, META_VERSION, QueueState, abandoned};
-use crate::connection::{self, milliseconds, pipe};
+use crate::connection::{self, milliseconds};
 use crate::envelope::{Meta, Reply};
 use crate::parent::Parent;
 use crate::{Arguments, Error, Fault, RawArgs, code, repair, trace};
+
+/// How long a call waits that has no deadline.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A timeout should say how the queue stands, but not come much later for it.
 const ASK_QUEUE: Duration = Duration::from_millis(250);
@@ -150,10 +154,12 @@ impl Call {
             .unwrap_or_else(|| ().encode())
             .map_err(Error::Encode)?;
         let left = parent.left();
-        let deadline = self.options.timeout.and_then(|timeout| {
-            let after = left.map_or(timeout, |left| left.min(timeout));
-            Some((after, Instant::now().checked_add(after)?))
-        });
+        let after = self
+            .options
+            .timeout
+            .map(|timeout| left.map_or(timeout, |left| left.min(timeout)));
+        let now = Instant::now();
+        let deadline = after.and_then(|after| now.checked_add(after));
         let inner = &*self.client.inner;
         let number = inner.next_number();
         let request = Sending {
@@ -161,27 +167,29 @@ impl Call {
             id: call_id(&inner.name, number),
             args: Some(args),
             body: None,
-            deadline: deadline.map(|(_, deadline)| deadline),
+            deadline,
             tracestate: parent.tracestate,
             options: &self.options,
             client: &self.client,
         };
-        let Some((after, deadline)) = deadline else {
-            let mut ticket = inner.pending.register(number).await;
-            return request.attempt(&mut ticket).await;
+        let (after, deadline) = (after.unwrap_or(FOR_EVER), deadline.unwrap_or(now + FOR_EVER));
+        // What is rare is boxed: in place it would be moved along with every call.
+        let mut ticket = match inner.pending.register_now(number) {
+            Some(ticket) => ticket,
+            None => match timeout_at(deadline, inner.pending.register(number)).boxed().await {
+                Ok(ticket) => ticket,
+                Err(_) => return Err(inner.not_sent(&self.method, after)),
+            },
         };
-        let Ok(mut ticket) = timeout_at(deadline, inner.pending.register(number)).await else {
-            return Err(inner.not_sent(&self.method, after));
-        };
-        match timeout_at(deadline, request.attempt(&mut ticket)).await {
+        match timeout_at(deadline, request.exchange(&mut ticket)).await {
             Ok(Ok(reply)) => match gave_up(&reply) {
-                Some(server) if left.is_none() => Err(self.given_up(after, Some(server)).await),
+                Some(server) if left.is_none() => Err(self.given_up(after, Some(server)).boxed().await),
                 Some(server) => Err(self.timed_out(after, Some(server), None)),
                 None => Ok(reply),
             },
             Ok(Err(error)) => Err(error),
             Err(_) if !ticket.sent => Err(inner.not_sent(&self.method, after)),
-            Err(_) => self.too_late(ticket, after).await,
+            Err(_) => self.too_late(ticket, after).boxed().await,
         }
     }
 
@@ -202,14 +210,16 @@ impl Call {
             if listening == 0 {
                 return None;
             }
-            Some(ticket.reply().await)
+            Some(ticket.outcome().await)
         };
         match timeout(ASK_SERVER, ask_server).await.ok().flatten() {
-            Some(Ok(reply)) => match gave_up(&reply) {
+            Some(Outcome::Answered(Ok(reply))) => match gave_up(&reply) {
                 Some(server) => Err(self.given_up(after, Some(server)).await),
                 None => Ok(reply),
             },
-            Some(Err(_)) | None => Err(self.given_up(after, None).await),
+            Some(Outcome::Answered(Err(_)) | Outcome::Unsent(..)) | None => {
+                Err(self.given_up(after, None).await)
+            }
         }
     }
 
@@ -260,82 +270,76 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    async fn attempt(mut self, ticket: &mut Ticket) -> Result<Reply, Error> {
-        if !self.options.idempotent {
-            self.hand_in(ticket).await?;
-            return ticket.reply().await;
-        }
-        let mut losses = self.client.inner.pending.losses.subscribe();
-        loop {
-            losses.mark_unchanged();
-            self.hand_in(ticket).await?;
-            tokio::select! {
-                reply = ticket.reply() => return reply,
-                Ok(()) = losses.changed() => {}
-            }
-        }
-    }
-
-    /// Puts the request into the queue.
-    async fn hand_in(&mut self, ticket: &mut Ticket) -> Result<(), Error> {
+    /// Puts the request into the queue and waits for its reply.
+    async fn exchange(mut self, ticket: &mut Ticket) -> Result<Reply, Error> {
         let inner = &self.client.inner;
+        let idempotent = self.options.idempotent;
+        let mut losses = idempotent.then(|| inner.pending.losses.subscribe());
         loop {
             // The clock of Redis is known only from the first connection on.
-            inner.shared.live().await?;
-            if !ticket.sent {
-                inner.check_queue()?;
+            if !inner.shared.is_live() {
+                inner.shared.live().boxed().await?;
             }
-            let body = self.body()?;
-            let before = std::mem::replace(&mut ticket.sent, true);
-            let attempt = if before { Attempt::Again } else { Attempt::First };
-            let (body, pushed) = inner.outbox.send(body, attempt).await;
-            match pushed {
-                Ok(queue_len) => {
-                    if !before {
-                        self.check_length(queue_len, &body, ticket).await?;
-                    }
-                    self.body = Some(body).filter(|_| self.options.idempotent);
-                    return Ok(());
-                }
-                // Redis itself said no, and will not for ever; or it is no harm to send twice.
-                Err(Error::Transport { source, maybe_sent })
-                    if connection::is_passing(&source) && (!maybe_sent || self.options.idempotent) =>
-                {
-                    self.body = Some(body);
-                    if !maybe_sent {
-                        ticket.sent = before;
-                    }
-                }
-                Err(Error::Transport { source, .. }) if connection::had_no_memory(&source, 0) => {
-                    ticket.sent = before;
-                    return Err(inner.overloaded(None));
-                }
-                Err(error) => {
-                    if let Error::Overloaded { queue_len, .. } = &error {
-                        ticket.sent = before;
-                        inner.saw_queue(queue_len.unwrap_or_default());
-                    }
-                    return Err(error);
-                }
+            if let Some(losses) = &mut losses {
+                losses.mark_unchanged();
             }
+            let before = self.hand_in(ticket)?;
+            let outcome = match &mut losses {
+                None => ticket.outcome().await,
+                Some(losses) => tokio::select! {
+                    outcome = ticket.outcome() => outcome,
+                    Ok(()) = losses.changed() => continue,
+                },
+            };
+            let (body, error) = match outcome {
+                Outcome::Answered(reply) => return reply,
+                Outcome::Unsent(body, error) => (body, error),
+            };
+            self.body = Some(body);
+            self.may_try_again(before, error, ticket)?;
+            ticket.wait_again();
         }
     }
 
-    /// Takes the request back if the queue is too long, unless a server was quicker: what a client does that may not
-    /// run the script which keeps it out.
-    async fn check_length(&self, queue_len: u64, body: &[u8], ticket: &mut Ticket) -> Result<(), Error> {
-        let inner = &self.client.inner;
-        if !inner.saw_queue(queue_len) {
-            return Ok(());
+    /// Hands the request to the outbox; returns whether it had been before.
+    fn hand_in(&mut self, ticket: &mut Ticket) -> Result<bool, Error> {
+        let outbox = &self.client.inner.outbox;
+        if !ticket.sent {
+            outbox.limit.check()?;
         }
-        let mut commands = pipe();
-        commands.lrem(inner.keys.queue(), -1, body);
-        let (removed,): (u64,) = inner.shared.run(&commands).await?;
-        if removed == 0 {
-            return Ok(());
+        let body = self.body()?;
+        self.body = self.options.idempotent.then(|| body.clone());
+        let before = std::mem::replace(&mut ticket.sent, true);
+        outbox.hand_in(Waiting {
+            number: ticket.number,
+            body,
+            attempt: if before { Attempt::Again } else { Attempt::First },
+        });
+        Ok(before)
+    }
+
+    /// Whether a request that was not sent, as far as is known, is handed in again; the error, if not.
+    fn may_try_again(&self, before: bool, error: Error, ticket: &mut Ticket) -> Result<(), Error> {
+        match error {
+            // Redis itself said no, and will not for ever; or it is no harm to send twice.
+            Error::Transport { source, maybe_sent }
+                if connection::is_passing(&source) && (!maybe_sent || self.options.idempotent) =>
+            {
+                if !maybe_sent {
+                    ticket.sent = before;
+                }
+                Ok(())
+            }
+            Error::Transport { source, .. } if connection::had_no_memory(&source, 0) => {
+                ticket.sent = before;
+                Err(self.client.inner.outbox.limit.overloaded(None))
+            }
+            Error::Overloaded { .. } => {
+                ticket.sent = before;
+                Err(error)
+            }
+            error => Err(error),
         }
-        ticket.sent = false;
-        Err(inner.overloaded(Some(queue_len)))
     }
 
     /// The request's text. The arguments are dropped as soon as they are in it.

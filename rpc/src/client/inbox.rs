@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Pending;
 use super::call::undecodable;
+use super::pending::{Outcome, Pending};
 use crate::connection::{BLOCK, Backoff, Connection, Endpoint, RedisResult, Shared, cmd, is_passing, pipe};
 use crate::envelope::{InboxReply, Reply};
 use crate::keys::Keys;
@@ -159,13 +159,10 @@ fn deliver(reply: &[u8], pending: &Pending) {
         Ok(reply) => {
             pending.peers.saw_rust();
             match reply.id.and_then(|id| number(id.get().trim_matches('"'))) {
-                Some(number) => pending.complete(
-                    number,
-                    Ok(Reply {
-                        code: reply.code,
-                        result: reply.result.to_owned(),
-                    }),
-                ),
+                Some(number) => {
+                    let (code, result) = (reply.code, reply.result.to_owned());
+                    pending.complete(number, Outcome::Answered(Ok(Reply { code, result })));
+                }
                 None => tracing::debug!("a reply in the inbox is for no call"),
             }
         }
@@ -174,9 +171,9 @@ fn deliver(reply: &[u8], pending: &Pending) {
     }
 }
 
-fn python_reply(reply: &[u8]) -> Result<Reply, crate::Error> {
+fn python_reply(reply: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(reply);
-    repair::parse(&text).map_err(|source| undecodable(source, &text))
+    Outcome::Answered(repair::parse(&text).map_err(|source| undecodable(source, &text)))
 }
 
 /// Looks for Python's replies for ever.

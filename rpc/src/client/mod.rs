@@ -35,7 +35,6 @@ pub use builder::ClientBuilder;
 pub use call::Call;
 use outbox::Outbox;
 use pending::Pending;
-use queue::Limit;
 pub use queue::QueueState;
 
 /// The version of the `meta` object that we write.
@@ -75,7 +74,6 @@ struct Inner {
     outbox: Arc<Outbox>,
     requests: AtomicU64,
     timeout: Duration,
-    limit: Limit,
     /// Connects, sends, reads the inbox, looks for Python's replies, cancels. Aborted with the last clone: nobody waits then.
     _tasks: JoinSet<()>,
 }

@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::pending::Pending;
+use super::pending::{Outcome, Pending};
+use super::queue::Limit;
 use crate::Error;
 use crate::connection::{Failed, Shared, is_refusal, pipe};
 use crate::keys::Keys;
@@ -37,7 +38,7 @@ pub(super) struct Outbox {
     inbox: String,
     pending: Arc<Pending>,
     /// How long the queue may be.
-    limit: Option<u64>,
+    pub(super) limit: Limit,
     /// Whether Redis lets us run scripts, as far as is known.
     scripts: AtomicBool,
     waiting: Mutex<VecDeque<Waiting>>,
@@ -45,16 +46,18 @@ pub(super) struct Outbox {
     more: Notify,
 }
 
-struct Waiting {
-    body: Vec<u8>,
-    attempt: Attempt,
-    done: oneshot::Sender<Sent>,
+/// A request that is to be sent.
+pub(super) struct Waiting {
+    /// That of its call.
+    pub(super) number: u64,
+    pub(super) body: Vec<u8>,
+    pub(super) attempt: Attempt,
 }
 
-/// How long the queue was before, and up to which length it was filled.
+/// How long the queue was before, and whether what does not fit was kept out of it.
 struct Pushed {
     before: u64,
-    most: u64,
+    only_what_fits: bool,
 }
 
 /// Whether a request may be in the queue already; then it is not its length that keeps it out.
@@ -64,16 +67,13 @@ pub(super) enum Attempt {
     Again,
 }
 
-/// A request that was handed in, and how long the queue was with it.
-type Sent = (Vec<u8>, Result<u64, Error>);
-
 impl Outbox {
     pub(super) fn new(
         shared: Shared,
         keys: &Keys,
         inbox: String,
         pending: Arc<Pending>,
-        limit: Option<u64>,
+        limit: Limit,
     ) -> Self {
         Self {
             limit,
@@ -87,14 +87,11 @@ impl Outbox {
         }
     }
 
-    /// Sends the request, if there is a connection, and gives it back. The length of the queue is that with this
-    /// request at its end. The error is [`Error::Overloaded`] with the length that it would have,
-    /// [`Error::Transport`], or [`Error::Closed`] when the client ends.
-    pub(super) async fn send(&self, body: Vec<u8>, attempt: Attempt) -> Sent {
-        let (done, sent) = oneshot::channel();
-        self.waiting().push_back(Waiting { body, attempt, done });
+    /// Has the request sent, if there is a connection. Only if it is not, its call is told: it gets it back with the
+    /// error, which is [`Error::Overloaded`] with the length that the queue would have, or [`Error::Transport`].
+    pub(super) fn hand_in(&self, request: Waiting) {
+        self.waiting().push_back(request);
         self.more.notify_one();
-        sent.await.unwrap_or((Vec::new(), Err(Error::Closed)))
     }
 
     /// Sends for ever what is handed in.
@@ -104,28 +101,51 @@ impl Outbox {
             // Who else has something to send at this moment shall send it along.
             tokio::task::yield_now().await;
             while let Some(batch) = self.next() {
-                let pushed = self.push(&batch).await;
-                for (at, Waiting { body, done, .. }) in (1..).zip(batch) {
-                    let pushed = match &pushed {
-                        Ok(Pushed { before, most }) if before + at > *most => Err(Error::Overloaded {
-                            queue_len: Some(1 + before.max(most)),
-                            limit: self.limit,
-                        }),
-                        Ok(Pushed { before, .. }) => Ok(before + at),
-                        Err(failed) => Err(failed.clone().into()),
-                    };
-                    // An error means that the caller was dropped this moment.
-                    let _ = done.send((body, pushed));
+                match self.push(&batch).await {
+                    Ok(pushed) => self.give_back_surplus(batch, pushed).await,
+                    Err(failed) => self.give_back(batch, || failed.clone().into()),
                 }
             }
+        }
+    }
+
+    /// Gives back what the queue had no room for. What got in all the same is taken out first, unless a server was
+    /// quicker.
+    async fn give_back_surplus(&self, mut batch: Vec<Waiting>, pushed: Pushed) {
+        let Some(limit) = self.limit.most.filter(|_| all_first(&batch)) else {
+            return;
+        };
+        let room = usize::try_from(limit.saturating_sub(pushed.before)).unwrap_or(usize::MAX);
+        let mut surplus = batch.split_off(room.min(batch.len()));
+        if surplus.is_empty() {
+            return self.limit.saw(pushed.before + batch.len() as u64);
+        }
+        let queue_len = 1 + limit.max(pushed.before);
+        self.limit.saw(queue_len);
+        if !pushed.only_what_fits {
+            let mut commands = pipe();
+            for request in &surplus {
+                commands.lrem(&self.queue, -1, &request.body);
+            }
+            // If this fails, they are carried out.
+            let removed: Vec<u64> = self.shared.run(&commands).await.unwrap_or_default();
+            let mut removed = removed.into_iter();
+            surplus.retain(|_| removed.next().is_some_and(|removed| removed > 0));
+        }
+        self.give_back(surplus, || self.limit.overloaded(Some(queue_len)));
+    }
+
+    fn give_back(&self, batch: Vec<Waiting>, why: impl Fn() -> Error) {
+        for Waiting { number, body, .. } in batch {
+            self.pending.complete(number, Outcome::Unsent(body, why()));
         }
     }
 
     async fn push(&self, batch: &[Waiting]) -> Result<Pushed, Failed> {
         let live = self.shared.live_now().ok_or_else(Failed::not_connected)?;
         let bodies: Vec<&[u8]> = batch.iter().map(|waiting| &*waiting.body).collect();
-        let first = batch.iter().all(|waiting| waiting.attempt == Attempt::First);
-        let limit = self.limit.filter(|_| first && self.scripts.load(Relaxed));
+        let scripts = self.scripts.load(Relaxed);
+        let limit = self.limit.most.filter(|_| scripts && all_first(batch));
         let mut commands = pipe();
         match limit {
             None => commands.rpush(&self.queue, &bodies),
@@ -149,12 +169,12 @@ impl Outbox {
             }
             Err(failed) => return Err(failed),
         };
-        Ok(match limit {
-            None => Pushed {
-                before: length.saturating_sub(batch.len() as u64),
-                most: u64::MAX,
+        Ok(Pushed {
+            before: match limit {
+                None => length.saturating_sub(batch.len() as u64),
+                Some(_) => length,
             },
-            Some(most) => Pushed { before: length, most },
+            only_what_fits: limit.is_some(),
         })
     }
 
@@ -170,7 +190,7 @@ impl Outbox {
                     .is_none_or(|first: &Waiting| first.attempt == next.attempt)
             })
         {
-            if !next.done.is_closed() {
+            if self.pending.awaits(next.number) {
                 bytes += next.body.len();
                 batch.push(next);
             }
@@ -181,4 +201,9 @@ impl Outbox {
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the length of the queue can keep these out of it; requests of both kinds are never sent together.
+fn all_first(batch: &[Waiting]) -> bool {
+    batch.iter().all(|request| request.attempt == Attempt::First)
 }

@@ -27,7 +27,12 @@ const LOOK_BATCH: usize = 256;
 /// looked for now and then.
 pub(super) const WATCHED: usize = 64;
 
-type Outcome = Result<Reply, Error>;
+/// What becomes of a request.
+pub(super) enum Outcome {
+    Answered(Result<Reply, Error>),
+    /// It is not in the queue, as far as is known. Here is its text back.
+    Unsent(Vec<u8>, Error),
+}
 
 pub(super) struct Pending {
     calls: Mutex<Calls>,
@@ -69,13 +74,30 @@ impl Pending {
         }
     }
 
+    /// Makes room for the reply to a call; none while there are too many calls.
+    pub(super) fn register_now(self: &Arc<Self>, number: u64) -> Option<Ticket> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(self.registered(number, place))
+    }
+
     /// Makes room for the reply to a call, waiting while there are too many calls.
     pub(super) async fn register(self: &Arc<Self>, number: u64) -> Ticket {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let (outcome, reply) = oneshot::channel();
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        self.registered(number, place.expect("the semaphore is never closed"))
+    }
+
+    fn registered(self: &Arc<Self>, number: u64, place: OwnedSemaphorePermit) -> Ticket {
+        Ticket {
+            told: self.await_outcome(number),
+            pending: Arc::clone(self),
+            number,
+            sent: false,
+            _place: place,
+        }
+    }
+
+    fn await_outcome(&self, number: u64) -> oneshot::Receiver<Outcome> {
+        let (outcome, told) = oneshot::channel();
         let first_look = self.peers.first_look();
         let look_again = first_look * 2;
         let look = Reverse((Instant::now() + first_look, number));
@@ -89,16 +111,10 @@ impl Pending {
         if earlier {
             self.earlier.notify_one();
         }
-        Ticket {
-            pending: Arc::clone(self),
-            number,
-            reply,
-            sent: false,
-            _place: place,
-        }
+        told
     }
 
-    /// Hands the reply to the call that waits for it.
+    /// Tells the call that waits for it what became of its request.
     pub(super) fn complete(&self, number: u64, outcome: Outcome) {
         let waiting = self.calls().waiting.remove(&number);
         match waiting {
@@ -106,6 +122,10 @@ impl Pending {
             Some(waiting) => drop(waiting.outcome.send(outcome)),
             None => tracing::debug!(number, "a reply came too late"),
         }
+    }
+
+    pub(super) fn awaits(&self, number: u64) -> bool {
+        self.calls().waiting.contains_key(&number)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -168,16 +188,22 @@ impl Pending {
 pub(super) struct Ticket {
     pending: Arc<Pending>,
     pub(super) number: u64,
-    reply: oneshot::Receiver<Outcome>,
+    told: oneshot::Receiver<Outcome>,
     /// Whether the request may have reached the queue.
     pub(super) sent: bool,
     _place: OwnedSemaphorePermit,
 }
 
 impl Ticket {
-    /// To be awaited until it is ready once.
-    pub(super) async fn reply(&mut self) -> Outcome {
-        (&mut self.reply).await.unwrap_or(Err(Error::Closed))
+    /// To be awaited until it is ready, and again only after [`wait_again`](Self::wait_again).
+    pub(super) async fn outcome(&mut self) -> Outcome {
+        let told = (&mut self.told).await;
+        told.unwrap_or(Outcome::Answered(Err(Error::Closed)))
+    }
+
+    /// The request was not sent and will be handed in again.
+    pub(super) fn wait_again(&mut self) {
+        self.told = self.pending.await_outcome(self.number);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a client knows of its queue: its length, as Redis tells it with every request that is sent, and its state, on
 //! request.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Inner;
@@ -35,38 +35,40 @@ impl Limit {
             exceeded: Mutex::default(),
         }
     }
-}
 
-impl Inner {
     /// # Errors
     ///
     /// [`Error::Overloaded`] if the queue was too long a moment ago.
-    pub(super) fn check_queue(&self) -> Result<(), Error> {
-        let exceeded = *self.limit.exceeded.lock().unwrap_or_else(PoisonError::into_inner);
-        match exceeded {
+    pub(super) fn check(&self) -> Result<(), Error> {
+        // Most clients have no limit, and nothing to remember.
+        if self.most.is_none() {
+            return Ok(());
+        }
+        match *self.exceeded() {
             Some((at, queue_len)) if at.elapsed() < REFUSED_FOR => Err(self.overloaded(Some(queue_len))),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Remembers the queue's length; returns whether it is too long.
-    pub(super) fn saw_queue(&self, queue_len: u64) -> bool {
-        // Most clients have no limit, and nothing to remember.
-        let Some(limit) = self.limit.most else {
-            return false;
-        };
-        let too_long = queue_len > limit;
-        let mut exceeded = self.limit.exceeded.lock().unwrap_or_else(PoisonError::into_inner);
-        *exceeded = too_long.then(|| (Instant::now(), queue_len));
-        too_long
+    /// Remembers the queue's length.
+    pub(super) fn saw(&self, queue_len: u64) {
+        if let Some(most) = self.most {
+            *self.exceeded() = (queue_len > most).then(|| (Instant::now(), queue_len));
+        }
     }
 
     /// The queue takes no more requests; if its length is not the reason, the memory of Redis is.
     pub(super) fn overloaded(&self, queue_len: Option<u64>) -> Error {
-        let limit = self.limit.most;
+        let limit = self.most;
         Error::Overloaded { queue_len, limit }
     }
 
+    fn exceeded(&self) -> MutexGuard<'_, Option<(Instant, u64)>> {
+        self.exceeded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
     pub(super) async fn queue_state(&self) -> Result<QueueState, Error> {
         let mut commands = pipe();
         commands

@@ -85,6 +85,11 @@ impl Shared {
         }
     }
 
+    /// Whether there is a connection.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(live) if live.number > *self.broken.borrow())
+    }
+
     /// The connection, if there is one.
     pub(crate) fn live_now(&self) -> Option<Live> {
         match &*self.state.borrow() {

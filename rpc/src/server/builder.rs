@@ -19,6 +19,7 @@ use super::handler::{Handler, IntoAnswer, Method, Start};
 use super::layer::{self, MethodService, Wrap};
 use super::meters::Meters;
 use super::request::{Context, Request};
+use super::stats::MethodStats;
 use crate::connection::{Address, DEFAULT_URL, Endpoint};
 use crate::envelope::MAX_REQUEST;
 use crate::keys::Keys;
@@ -252,7 +253,7 @@ impl ServerBuilder {
             }
         }
         let wrap = |mut method: Method| {
-            method.stats.tell(Meters::new(&self.queue, &method.name));
+            method.stats = Arc::new(MethodStats::telling(Meters::new(&self.queue, &method.name)));
             method.wrapped(&self.layers)
         };
         let methods = self

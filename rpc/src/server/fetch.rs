@@ -1,8 +1,8 @@
 //! Takes requests from the queue into slots and starts their handlers, on a connection of its own.
 //!
 //! A take is a `BLMOVE`, which waits for a request, and behind it as many `LMOVE` as more requests are expected to be
-//! there by then, all sent at once. One take is sent ahead of the one that waits: that both are answered at the same
-//! time shows that more requests wait than are taken, and the next takes are larger.
+//! there by then, all sent at once. While requests come, takes are sent ahead, so that Redis need not wait for us; that two
+//! are answered at the same time shows that more requests wait than are taken, and the next takes are larger.
 //!
 //! Promise: a take is never cancelled, for Redis might carry it out after nobody listens any more. When a take fails,
 //! the slots of all takes that were sent are retired and emptied.
@@ -26,13 +26,15 @@ use crate::connection::{
     BLOCK, Backoff, Cmd, Connection, Endpoint, Pipeline, REFUSALS, RedisResult, is_passing, is_refusal, pipe,
 };
 
-/// So many takes are under way: the one that waits and the one behind it.
-const TAKES: usize = 2;
+/// So many takes are under way: the one that waits and those behind it. With two, a client of 50 calls at once waited
+/// for the server's next take; more than four gained nothing.
+pub(super) const TAKES: u32 = 4;
 
-/// So many requests are taken at once at most. More would be started later than other servers could start them.
-const LARGEST_TAKE: usize = 32;
+/// So many requests are taken at once at most. More would be started later than other servers could start them, and
+/// larger takes measured no faster than more of them.
+const LARGEST_TAKE: usize = 16;
 
-/// How long a take that was sent ahead waits when its turn comes. If the queue is empty by then, one take is enough.
+/// How long a take that was sent ahead waits when its turn comes. If the queue stays empty, one take is enough.
 pub(super) const AHEAD: Duration = Duration::from_millis(50);
 
 /// Between two looks at what may have come into retired slots.
@@ -154,7 +156,7 @@ impl Fetch {
                 Some(answered) => self.start(answered, &mut late)?.1 > 0,
                 None => false,
             };
-            most_takes = if found == 0 { 1 } else { TAKES };
+            most_takes = if found == 0 { 1 } else { TAKES as usize };
             size = next_size(size, asked, found, more);
         }
     }
@@ -267,11 +269,9 @@ impl Fetch {
 fn next_size(size: usize, asked: usize, found: usize, more: bool) -> usize {
     if more && found == asked {
         (size * 2).min(LARGEST_TAKE)
-    } else if found * 2 < asked {
-        // Also when nothing came at all, it is never none.
-        size.min(asked.div_ceil(2))
     } else {
-        size
+        // What is asked for in vain costs nearly as much as what is taken, so there is little to spare. Never none.
+        size.min((found + found.div_ceil(4)).max(asked.div_ceil(2)))
     }
 }
 
@@ -307,14 +307,14 @@ mod tests {
     #[test]
     fn takes_grow_with_a_backlog_and_shrink_without() {
         let mut size = 1;
-        for grown in [2, 4, 8, 16, 32, 32] {
+        for grown in [2, 4, 8, 16, 16] {
             size = next_size(size, size, size, true);
             assert_eq!(size, grown);
         }
-        assert_eq!(next_size(size, 32, 32, false), 32, "nothing was left behind");
-        assert_eq!(next_size(size, 3, 3, true), 32, "there were no more slots");
-        assert_eq!(next_size(size, 32, 16, true), 32);
-        for shrunk in [16, 8, 4, 2, 1, 1] {
+        assert_eq!(next_size(size, 16, 16, false), 16, "nothing was left behind");
+        assert_eq!(next_size(size, 3, 3, false), 4, "there were no more slots");
+        assert_eq!(next_size(size, 16, 12, true), 15, "a little to spare");
+        for shrunk in [8, 4, 2, 1, 1] {
             size = next_size(size, size, 0, false);
             assert_eq!(size, shrunk);
         }

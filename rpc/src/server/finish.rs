@@ -85,6 +85,12 @@ impl Finish {
                 return;
             }
         }
+        // In place it would be part of every handler's task, few of which write.
+        Box::pin(self.write_all()).await;
+    }
+
+    /// Writes until there is nothing more.
+    async fn write_all(&self) {
         // What was taken together is often finished together, and then written together.
         tokio::task::yield_now().await;
         loop {

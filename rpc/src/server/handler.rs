@@ -137,7 +137,7 @@ pub(super) struct Method {
     pub(super) name: Arc<str>,
     pub(super) parameters: Parameters,
     pub(super) needs: Needs,
-    pub(super) stats: MethodStats,
+    pub(super) stats: Arc<MethodStats>,
     start: Start,
 }
 
@@ -147,7 +147,7 @@ impl Method {
             name: name.into(),
             parameters: needs.parameters.unwrap_or(Parameters::Positional(0)),
             needs,
-            stats: MethodStats::default(),
+            stats: Arc::default(),
             start,
         }
     }

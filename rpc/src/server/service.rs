@@ -2,13 +2,17 @@
 //! and replies are handed in. Nothing in a request's text and nothing a handler does ends more than that one request.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::value::to_raw_value;
 use tracing::Instrument;
 
@@ -19,8 +23,8 @@ use super::finish::{Finish, Finished, Inboxes, Outcome};
 use super::handler::{Answer, Method};
 use super::introspection::BuiltIn;
 use super::request::{Context, Request};
-use super::running::Running;
-use super::stats::Counters;
+use super::running::{Call, Running};
+use super::stats::{Counters, MethodStats};
 use super::worker::Worker;
 use crate::connection::{Shared, milliseconds};
 use crate::envelope::{self, Answerable, Meta, RequestId};
@@ -61,6 +65,14 @@ struct Received {
     kwargs: Range<usize>,
 }
 
+/// Who gets the reply, and where.
+struct Caller {
+    id: RequestId,
+    /// Whether it wants none.
+    silent: bool,
+    inbox: Option<String>,
+}
+
 /// Who is to answer a request.
 enum Target {
     Method(Arc<Method>),
@@ -71,7 +83,10 @@ enum Target {
 impl Service {
     /// Answers the request in `slot` and frees the slot.
     pub(super) async fn serve(self: Arc<Self>, finish: Arc<Finish>, slot: u64, payload: Vec<u8>) {
-        let outcome = self.outcome(&finish.worker, payload).await;
+        let outcome = match self.begin(&finish.worker, payload) {
+            Ok((caller, answer)) => self.reply(caller, answer.await),
+            Err(outcome) => outcome,
+        };
         finish.hand_in(Finished { slot, outcome }).await;
     }
 
@@ -82,29 +97,32 @@ impl Service {
         let text = repaired.as_deref().unwrap_or(&text);
         let request: Answerable<'_> = serde_json::from_str(text).ok()?;
         let fault = Fault::app(code::DEAD_LETTERED, reason);
-        Some(self.reply(&request.id, &request.meta(), Err(fault)))
+        Some(self.reply(self.caller(request.id.clone(), request.meta()), Err(fault)))
     }
 
-    async fn outcome(&self, worker: &Worker, payload: Vec<u8>) -> Outcome {
-        let (request, text) = match self.read(payload) {
-            Ok(request) => request,
-            Err(outcome) => return outcome,
-        };
-        let answer = match request.target {
+    /// Reads the request and starts what answers it, if anything does. What is put together here is not carried along
+    /// by the task that waits for the answer.
+    fn begin<'a>(
+        &'a self,
+        worker: &'a Worker,
+        payload: Vec<u8>,
+    ) -> Result<(Caller, BoxFuture<'a, Answer>), Outcome> {
+        let (request, text) = self.read(payload)?;
+        match request.target {
             Target::Method(ref method) => {
                 let method = Arc::clone(method);
-                // In place it would be moved, with all that it may hold, each time that the whole is.
-                return Box::pin(self.run(worker, method, request, text)).await;
+                self.start(worker, method, request, text)
             }
             Target::BuiltIn(built_in) => {
-                return self.written(&request.id, &request.meta, self.describe(worker, built_in));
+                let caller = self.caller(request.id, request.meta);
+                Err(self.written(caller, self.describe(worker, built_in)))
             }
             Target::Nobody => {
                 tracing::debug!(id = %request.id, "a call of an unknown method");
-                self.refused(Fault::app(code::UNKNOWN_REMOTE_CALL, "no such method"))
+                let fault = self.refused(Fault::app(code::UNKNOWN_REMOTE_CALL, "no such method"));
+                Err(self.reply(self.caller(request.id, request.meta), fault))
             }
-        };
-        self.reply(&request.id, &request.meta, answer)
+        }
     }
 
     /// Reads a request. What comes with it is the text in which its arguments are found.
@@ -129,7 +147,7 @@ impl Service {
         Err(match serde_json::from_str::<Answerable<'_>>(&text) {
             Ok(request) => {
                 let fault = self.refused(Fault::app(code::BAD_REQUEST, reason));
-                self.reply(&request.id, &request.meta(), fault)
+                self.reply(self.caller(request.id.clone(), request.meta()), fault)
             }
             Err(_) => self.dead_letter(&reason, text.as_bytes()),
         })
@@ -151,8 +169,14 @@ impl Service {
         })
     }
 
-    /// Has the method's handler answer, unless that makes no sense any more or somebody else has answered already.
-    async fn run(&self, worker: &Worker, method: Arc<Method>, received: Received, text: String) -> Outcome {
+    /// Starts the method's handler, unless that makes no sense any more or somebody else has answered already.
+    fn start<'a>(
+        &'a self,
+        worker: &'a Worker,
+        method: Arc<Method>,
+        received: Received,
+        text: String,
+    ) -> Result<(Caller, BoxFuture<'a, Answer>), Outcome> {
         let Received {
             id,
             mut meta,
@@ -169,16 +193,14 @@ impl Service {
                 code::DEADLINE_EXCEEDED,
                 "the deadline had passed before the call was started",
             );
-            return self.reply(&id, &meta, self.refused(by(worker, fault)));
+            let fault = self.refused(by(worker, fault));
+            return Err(self.reply(self.caller(id, meta), fault));
         }
         let name = id.to_string();
         let Some(call) = self.running.enter(&name) else {
             // The caller has said that it does not listen any more.
-            return self.reply(
-                &id,
-                &Meta { notify: true, ..meta },
-                self.refused(Fault::cancelled()),
-            );
+            let silent = self.caller(id, Meta { notify: true, ..meta });
+            return Err(self.reply(silent, self.refused(Fault::cancelled())));
         };
         let deadline = left.and_then(|left| Instant::now().checked_add(left));
         let context = Context {
@@ -198,16 +220,24 @@ impl Service {
             states: Arc::clone(&self.states),
         };
         let claim = (meta.idempotent && !meta.notify).then(|| self.answers.claim(&request.context.id));
-        let abandoned = call.abandoned(deadline).map(|fault| Err(by(worker, fault)));
         let answer = match claim {
-            None => first_of(handle(method, request), abandoned).await,
+            None => first_of(handle(&method, request), call, deadline, worker).boxed(),
             Some(Claim::First(run)) => {
-                let running = first_of(handle(method, request), abandoned);
-                run.remember(running).boxed().await
+                let running = first_of(handle(&method, request), call, deadline, worker);
+                run.remember(running).boxed()
             }
-            Some(Claim::Repeat(answer)) => first_of(answer, abandoned).boxed().await,
+            Some(Claim::Repeat(answer)) => first_of(answer, call, deadline, worker).boxed(),
         };
-        self.reply(&id, &meta, answer)
+        Ok((self.caller(id, meta), answer))
+    }
+
+    fn caller(&self, id: RequestId, meta: Meta) -> Caller {
+        Caller {
+            id,
+            silent: meta.notify,
+            // Any other key would let a caller write wherever it likes.
+            inbox: meta.reply_to.filter(|inbox| self.keys.is_inbox(inbox)),
+        }
     }
 
     /// Counts a request that no handler is started for.
@@ -216,31 +246,29 @@ impl Service {
         Err(fault)
     }
 
-    fn reply(&self, id: &RequestId, meta: &Meta, answer: Answer) -> Outcome {
+    fn reply(&self, caller: Caller, answer: Answer) -> Outcome {
         let counter = if answer.is_ok() {
             &self.counters.handled
         } else {
             &self.counters.failed
         };
         counter.fetch_add(1, Relaxed);
-        self.written(id, meta, answer)
+        self.written(caller, answer)
     }
 
-    fn written(&self, id: &RequestId, meta: &Meta, answer: Answer) -> Outcome {
-        if meta.notify {
+    fn written(&self, caller: Caller, answer: Answer) -> Outcome {
+        if caller.silent {
             return Outcome::Silence;
         }
         let answer = answer.map_err(Fault::into_reply);
         let answer = answer.as_deref().map_err(|(code, result)| (*code, &**result));
-        // Any other key would let a caller write wherever it likes.
-        let inbox = meta.reply_to.as_ref().filter(|inbox| self.keys.is_inbox(inbox));
-        match inbox {
+        match caller.inbox {
             Some(inbox) => Outcome::Inbox {
-                inbox: inbox.clone(),
-                text: envelope::reply(Some(id), answer),
+                inbox,
+                text: envelope::reply(Some(&caller.id), answer),
             },
             None => Outcome::Reply {
-                key: self.keys.reply(id),
+                key: self.keys.reply(caller.id),
                 text: envelope::reply(None, answer),
             },
         }
@@ -257,21 +285,37 @@ impl Service {
 
 /// The handler's answer, or why it is not waited for any more. A handler that panics, even while it is dropped,
 /// answers all the same.
-async fn first_of(handler: impl Future<Output = Answer>, abandoned: impl Future<Output = Answer>) -> Answer {
-    let either = async {
-        tokio::select! {
-            biased;
-            answer = handler => answer,
-            answer = abandoned => answer,
-        }
-    };
-    let answer = AssertUnwindSafe(either).catch_unwind().await;
-    answer.unwrap_or_else(|_| Err(Fault::handler("the handler panicked")))
+async fn first_of(
+    handler: impl Future<Output = Answer>,
+    call: Call<'_>,
+    deadline: Option<Instant>,
+    worker: &Worker,
+) -> Answer {
+    let mut handler = pin!(Some(handler));
+    // Most handlers never wait, and need no clock.
+    let mut abandoned = None;
+    poll_fn(|context| {
+        let polled = AssertUnwindSafe(|| {
+            let running = handler.as_mut().as_pin_mut();
+            let mut answer = running.map_or(Poll::Pending, |handler| handler.poll(context));
+            if answer.is_pending() {
+                let abandoned = abandoned.get_or_insert_with(|| call.abandoned(deadline).boxed());
+                answer = abandoned.poll_unpin(context).map(|fault| Err(by(worker, fault)));
+            }
+            if answer.is_ready() {
+                handler.set(None);
+            }
+            answer
+        });
+        let panicked = || Poll::Ready(Err(Fault::handler("the handler panicked")));
+        catch_unwind(polled).unwrap_or_else(|_| panicked())
+    })
+    .await
 }
 
-/// Runs the handler, as the parent of the calls that it makes. The request's text is freed before the handler has
+/// Starts the handler, as the parent of the calls that it makes. The request's text is freed before the handler has
 /// done anything.
-fn handle(method: Arc<Method>, request: Request) -> impl Future<Output = Answer> {
+fn handle(method: &Method, request: Request) -> impl Future<Output = Answer> + Send + use<> {
     let context = &request.context;
     let parent = Parent {
         deadline: context.deadline,
@@ -281,9 +325,15 @@ fn handle(method: Arc<Method>, request: Request) -> impl Future<Output = Answer>
     let queued = context.queued;
     let (traceparent, queued_ms) = (&context.traceparent, queued.map(milliseconds));
     let span = tracing::info_span!(target: "rpc", "rpc", method = &*method.name, traceparent, queued_ms);
+    let handling = MethodStats::start(&method.stats, queued);
+    let start = AssertUnwindSafe(|| method.start(request));
+    let started = span.in_scope(|| parent.clone().of_start(|| catch_unwind(start)));
     let handling = async move {
-        let mut handling = method.stats.start(queued);
-        let answer = method.start(request).await;
+        let mut handling = handling;
+        let answer = match started {
+            Ok(running) => running.await,
+            Err(_) => Err(Fault::handler("the handler panicked")),
+        };
         handling.failed = answer.is_err();
         answer
     };

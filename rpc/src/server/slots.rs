@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::fetch::AHEAD;
+use super::fetch::{AHEAD, TAKES};
 use crate::connection::BLOCK;
 
 /// How long after the loss of its connection the takes that were sent on it may still move requests: one waits long,
-/// the other as long as it was told to, and Redis looks at the time ten times a second.
-pub(super) const GHOST: Duration = BLOCK.saturating_add(AHEAD).saturating_add(Duration::from_secs(1));
+/// the others as long as they were told to, and Redis looks at the time ten times a second.
+pub(super) const GHOST: Duration = BLOCK
+    .saturating_add(AHEAD.saturating_mul(TAKES - 1))
+    .saturating_add(Duration::from_secs(1));
 
 pub(super) struct Slots {
     /// How many handlers may run at once.

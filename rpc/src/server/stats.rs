@@ -1,6 +1,7 @@
 //! What a server did and how long it took, as `$rpc.stats` tells it. Counting takes no lock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -72,19 +73,22 @@ pub(super) struct MethodReport {
 }
 
 impl MethodStats {
-    /// From now on these are told as well.
-    pub(super) fn tell(&mut self, meters: Meters) {
-        self.meters = meters;
+    /// These are told as well.
+    pub(super) fn telling(meters: Meters) -> Self {
+        Self {
+            meters,
+            ..Self::default()
+        }
     }
 
     /// A handler is started, and has ended when this is dropped.
-    pub(super) fn start(&self, queued: Option<Duration>) -> Handling<'_> {
+    pub(super) fn start(self: &Arc<Self>, queued: Option<Duration>) -> Handling {
         if let Some(queued) = queued {
             self.queued.add(queued);
         }
         self.meters.started(queued);
         Handling {
-            stats: self,
+            stats: Arc::clone(self),
             started: Instant::now(),
             failed: true,
         }
@@ -102,14 +106,14 @@ impl MethodStats {
 }
 
 /// A handler that runs.
-pub(super) struct Handling<'a> {
-    stats: &'a MethodStats,
+pub(super) struct Handling {
+    stats: Arc<MethodStats>,
     started: Instant,
     /// Whether it counts as failed: it does until it has answered otherwise.
     pub(super) failed: bool,
 }
 
-impl Drop for Handling<'_> {
+impl Drop for Handling {
     fn drop(&mut self) {
         let run = self.started.elapsed();
         self.stats.running.add(run);
