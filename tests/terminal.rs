@@ -51,6 +51,12 @@ async fn records_are_printed_oldest_first_and_nothing_of_them_reaches_the_termin
     assert_eq!(errors.lines().count(), 1);
     let (_, note) = Process::output("log-server", &["query", "(broken", "--data", data]).await;
     assert!(note.contains("searched as text"), "{note}");
+    let (none, note) = Process::output("log-server", &["query", "| cuont by path", "--data", data]).await;
+    assert_eq!(none, "");
+    assert!(
+        note.contains("nothing matches") && note.contains("cuont"),
+        "{note}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,21 +7,29 @@ use clap::Parser as _;
 use log_server::config::{Command, CommandLine, Config, OpenOptions};
 use log_server::{Running, terminal};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// The variable that says what is told on stderr.
+const LOG: &str = "LOG_SERVER_LOG";
 /// `EX_CONFIG` of sysexits: supervisors need not try again.
 const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
     let line = CommandLine::parse();
-    let filter =
-        EnvFilter::try_from_env("LOG_SERVER_LOG").unwrap_or_else(|_| EnvFilter::new("info,rpc=warn"));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let shown = std::env::var(LOG).unwrap_or_else(|_| "info,rpc=warn".to_owned());
+    let shown: Targets = match shown.parse() {
+        Ok(shown) => shown,
+        Err(error) => {
+            let what = format!("{LOG}={shown} is no list of levels and targets, such as `info,rpc=debug`");
+            return complain(&anyhow::Error::from(error).context(what), BAD_CONFIGURATION);
+        }
+    };
+    let printed = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(terminal)
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(shown).with(printed).init();
     let command = match line.command() {
         Ok(command) => command,
         Err(error) => return complain(&error.into(), BAD_CONFIGURATION),

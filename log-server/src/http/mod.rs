@@ -3,6 +3,7 @@
 //! Answers only hosts it was told of and only pages of its own origin ([`guard`]); every error becomes a status code
 //! in [`error`] and nowhere else. Knows nothing of SQL or Redis.
 
+mod connections;
 mod guard;
 mod access;
 mod search;
@@ -12,15 +13,13 @@ mod page;
 mod health;
 mod error;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
-use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -35,14 +34,8 @@ use crate::store::Store;
 pub(crate) use access::Access;
 pub(crate) use guard::AllowedHosts;
 
-/// How long a client may take to send a request's header.
-const HEADER_LIMIT: Duration = Duration::from_secs(10);
-/// Bytes of a request's header.
-const HEADER_BYTES: usize = 32 * 1024;
 /// Bytes of a request's body: a saved search is short.
 const BODY_BYTES: usize = 64 * 1024;
-/// How long open requests may go on when the server stops.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -72,24 +65,8 @@ pub(crate) struct AppState {
 /// # Errors
 /// When the listener cannot be used.
 pub(crate) async fn serve(listener: TcpListener, state: AppState) -> std::io::Result<()> {
-    let handle = axum_server::Handle::<SocketAddr>::new();
     let stop = state.stop.clone();
-    let mut server = axum_server::from_tcp(listener)?.handle(handle.clone());
-    server
-        .http_builder()
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
-        .max_buf_size(HEADER_BYTES);
-    let served = server.serve(router(state).into_make_service());
-    tokio::pin!(served);
-    tokio::select! {
-        ended = &mut served => ended,
-        () = stop.cancelled() => {
-            handle.graceful_shutdown(Some(DRAIN_LIMIT));
-            served.await
-        }
-    }
+    connections::serve(listener, router(state), &stop).await
 }
 
 /// Every route.

@@ -104,6 +104,15 @@ impl SearchAnswer {
         }
     }
 
+    /// How the query was read, if nothing matched it.
+    pub fn nothing(&self) -> Option<&str> {
+        let nothing = match &self.found {
+            Found::Records { records, .. } => records.is_empty(),
+            Found::Table { table, .. } => table.rows.is_empty(),
+        };
+        nothing.then_some(&*self.account.read_as)
+    }
+
     /// Whether there are more records, or rows, than these.
     pub fn has_more(&self) -> bool {
         match &self.found {

@@ -26,6 +26,11 @@ pub async fn query(options: QueryOptions) -> anyhow::Result<()> {
     if let Some(shortfall) = answer.shortfall() {
         note(&shortfall);
     }
+    match answer.nothing() {
+        Some("") => note("there are no records of that time"),
+        Some(read_as) => note(&format!("nothing matches {}", shown(read_as))),
+        None => {}
+    }
     if answer.has_more() {
         note(if answer.table().is_some() {
             "there are more rows; -n shows more"
