@@ -32,6 +32,10 @@ const DEFAULT_CONCURRENCY: usize = 64;
 /// after which most supervisors kill.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a reply waits for its caller unless told otherwise. Python's client is expected to be there; the rest must
+/// not pile up.
+const DEFAULT_REPLY_TTL: Duration = Duration::from_secs(300);
+
 /// What is awaited before the first request is taken.
 pub(super) type StartHook =
     Box<dyn FnOnce() -> BoxFuture<'static, Result<(), Box<dyn std::error::Error + Send + Sync>>> + Send>;
@@ -43,6 +47,7 @@ pub struct ServerBuilder {
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
+    reply_ttl: Duration,
     start_hook: Option<StartHook>,
     methods: HashMap<Arc<str>, Method>,
     states: States,
@@ -60,6 +65,7 @@ impl ServerBuilder {
             concurrency: DEFAULT_CONCURRENCY,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             max_request: MAX_REQUEST,
+            reply_ttl: DEFAULT_REPLY_TTL,
             start_hook: None,
             methods: HashMap::new(),
             states: States::default(),
@@ -106,6 +112,16 @@ impl ServerBuilder {
     pub fn max_request(self, bytes: usize) -> Self {
         Self {
             max_request: bytes,
+            ..self
+        }
+    }
+
+    /// How long a reply that its caller does not fetch stays in Redis; by default 5 minutes, and in the inbox of a client
+    /// that is gone some seconds longer.
+    #[must_use]
+    pub fn reply_ttl(self, ttl: Duration) -> Self {
+        Self {
+            reply_ttl: ttl,
             ..self
         }
     }
@@ -229,7 +245,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a URL or queue name that cannot work, for no concurrency, and for a method that was
+    /// [`Error::Config`] for a URL or queue name that cannot work, for no concurrency, for replies that expire at once, and for a method that was
     /// given twice, has a reserved name (`on_server_start`, `$rpc.…`) or needs a state that is not there.
     pub fn build(self) -> Result<Server, Error> {
         if let Some(name) = self.unusable.first() {
@@ -240,6 +256,11 @@ impl ServerBuilder {
         if self.concurrency == 0 {
             return Err(Error::Config(
                 "a server needs a concurrency of at least 1".to_owned(),
+            ));
+        }
+        if self.reply_ttl < Duration::from_millis(1) {
+            return Err(Error::Config(
+                "replies that expire at once reach nobody".to_owned(),
             ));
         }
         let address: Address = self.url.parse()?;
@@ -269,6 +290,7 @@ impl ServerBuilder {
             concurrency: self.concurrency,
             drain_timeout: self.drain_timeout,
             max_request: self.max_request,
+            reply_ttl: self.reply_ttl,
             start_hook: self.start_hook,
             batches: self.batches,
             ready: watch::Sender::new(false),
