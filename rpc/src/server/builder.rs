@@ -21,7 +21,7 @@ use super::meters::Meters;
 use super::request::{Context, Request};
 use super::stats::MethodStats;
 use crate::connection::{Address, DEFAULT_URL, Endpoint};
-use crate::envelope::MAX_REQUEST;
+use crate::envelope::{MAX_REPLY, MAX_REQUEST};
 use crate::keys::Keys;
 use crate::{Error, Fault};
 
@@ -47,6 +47,7 @@ pub struct ServerBuilder {
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
+    max_reply: usize,
     reply_ttl: Duration,
     start_hook: Option<StartHook>,
     methods: HashMap<Arc<str>, Method>,
@@ -65,6 +66,7 @@ impl ServerBuilder {
             concurrency: DEFAULT_CONCURRENCY,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             max_request: MAX_REQUEST,
+            max_reply: MAX_REPLY,
             reply_ttl: DEFAULT_REPLY_TTL,
             start_hook: None,
             methods: HashMap::new(),
@@ -112,6 +114,16 @@ impl ServerBuilder {
     pub fn max_request(self, bytes: usize) -> Self {
         Self {
             max_request: bytes,
+            ..self
+        }
+    }
+
+    /// The largest result sent, in bytes of JSON; by default 16 MiB. The caller of a method whose result is larger gets
+    /// code 9 instead.
+    #[must_use]
+    pub fn max_reply(self, bytes: usize) -> Self {
+        Self {
+            max_reply: bytes,
             ..self
         }
     }
@@ -290,6 +302,7 @@ impl ServerBuilder {
             concurrency: self.concurrency,
             drain_timeout: self.drain_timeout,
             max_request: self.max_request,
+            max_reply: self.max_reply,
             reply_ttl: self.reply_ttl,
             start_hook: self.start_hook,
             batches: self.batches,

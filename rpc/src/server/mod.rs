@@ -79,6 +79,7 @@ pub struct Server {
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
+    max_reply: usize,
     reply_ttl: Duration,
     start_hook: Option<StartHook>,
     /// What works on the batches of the methods that take many requests at once.
@@ -125,6 +126,7 @@ impl Server {
             methods: self.methods,
             states: Arc::new(self.states),
             max_request: self.max_request,
+            max_reply: self.max_reply,
             answers: Arc::default(),
             running: Running::default(),
             inboxes: Arc::new(Inboxes::new(self.reply_ttl)),
