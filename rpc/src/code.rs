@@ -19,7 +19,7 @@ pub const BAD_REQUEST: i64 = 6;
 pub const CANCELLED: i64 = 7;
 /// The server is draining or what it depends on is away; trying again later may succeed.
 pub const UNAVAILABLE: i64 = 8;
-/// The handler's result cannot be written as JSON.
+/// The handler's result cannot be written as JSON, or is too large.
 pub const BAD_RESULT: i64 = 9;
 /// The caller may not do this.
 pub const PERMISSION: i64 = 10;

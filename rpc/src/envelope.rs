@@ -14,6 +14,10 @@ use crate::{RawArgs, code};
 /// whole, so this times the concurrency bounds a server's memory.
 pub(crate) const MAX_REQUEST: usize = 16 * 1024 * 1024;
 
+/// The largest result that a server sends unless told otherwise: a client reads up to 128 replies at once, and Redis does
+/// nothing else while it hands them over.
+pub(crate) const MAX_REPLY: usize = 16 * 1024 * 1024;
+
 /// About what the rest of a request takes, so that its text grows once.
 const META_BYTES: usize = 256;
 

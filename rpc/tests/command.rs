@@ -100,6 +100,7 @@ async fn the_exit_code_tells_what_was_wrong() {
     assert!(said.contains("no reply within 300ms"), "{said}");
     assert_eq!(failed(&redis, &["call", QUEUE, "sum", "x=1", "x=2"]).await.0, 2);
     assert_eq!(failed(&redis, &["call", QUEUE]).await.0, 2);
+    assert_eq!(failed(&redis, &["call", QUEUE, "sum", "[1,"]).await.0, 2);
     assert_eq!(failed(&redis, &["queue", "a{"]).await.0, 2);
     assert_eq!(
         failed(&redis, &["queue", QUEUE, "--redis", "redis://:secret@h/x"])
@@ -117,6 +118,13 @@ async fn the_exit_code_tells_what_was_wrong() {
     assert_eq!(refused.status.code(), Some(4), "{said}");
     assert!(
         said.contains("Password authentication failed") && !said.contains("secret"),
+        "{said}"
+    );
+    let url = format!("redis://127.0.0.1:{}", locked.port());
+    let refused = command(&url, &["queue", QUEUE]).output().await.unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains(&format!("Redis is sought at {url}")) && said.contains("it wants a password"),
         "{said}"
     );
 

@@ -177,6 +177,77 @@ async fn an_idempotent_call_that_was_cancelled_can_be_made_again() {
     }
 }
 
+/// Case 17 of the list of failures that the wire was designed against.
+#[tokio::test]
+async fn what_comes_too_late_is_not_started_or_not_heard_and_leaves_nothing() {
+    let (redis, runs, gate) = (Redis::start().await, Arc::default(), Arc::new(Semaphore::new(0)));
+    let slow = {
+        let (runs, gate) = (Arc::<AtomicU32>::clone(&runs), Arc::clone(&gate));
+        move |context: Context| {
+            runs.fetch_add(1, SeqCst);
+            // Whoever asks to be told is not dropped, and answers for certain.
+            let (_told, gate) = (context.cancelled(), Arc::clone(&gate));
+            async move { gate.acquire().await.unwrap().forget() }
+        }
+    };
+    let short_memory = Duration::from_secs(1);
+    start(
+        server(&redis)
+            .method("slow", slow)
+            .concurrency(1)
+            .reply_ttl(short_memory),
+    )
+    .await;
+    let mut overheard = redis.overhear().await;
+    let client = client(&redis);
+    client.queue_state().await.unwrap();
+    // The handler takes longer than any timeout.
+    let timeout = Duration::from_secs(1);
+    let call = client.request("slow").timeout(timeout).send::<()>().await;
+    assert!(
+        matches!(call, Err(Error::Timeout { sent: true, after, .. }) if after == timeout),
+        "{call:?}"
+    );
+    assert_eq!(client.in_flight(), 0);
+    until(async || runs.load(SeqCst) == 1).await;
+    // Their callers are not there to say that they are gone.
+    let now: Vec<i64> = redis.command("TIME").await;
+    let expired = now[0] * 1000 + now[1] / 1000;
+    let inbox = "{asyncredisrpc:math}:inbox:gone";
+    for (id, meta) in [
+        (1, format!(r#"{{"deadline":{expired}}}"#)),
+        (2, format!(r#"{{"deadline":{expired},"reply_to":"{inbox}"}}"#)),
+    ] {
+        let request = format!(r#"{{"id":{id},"name":"slow","args":[],"kwargs":{{}},"meta":{meta}}}"#);
+        redis.push(QUEUE, request).await;
+    }
+    gate.add_permits(1);
+    client.call::<i64>("sum", (1, 2)).await.unwrap();
+    until(async || redis.command::<Vec<String>>("KEYS *:w:*").await.is_empty()).await;
+    let said = overheard.so_far(&redis).await;
+    let told = |words: &str| -> Vec<&String> { said.iter().filter(|line| line.contains(words)).collect() };
+    let expired = format!(r#"\"error\":{}"#, code::DEADLINE_EXCEEDED);
+    for key in ["asyncredisrpc:math:1", inbox] {
+        let replies = told(&format!(r#""RPUSH" "{key}""#));
+        assert!(
+            matches!(&replies[..], [reply] if reply.contains(&expired)),
+            "{said:#?}"
+        );
+    }
+    // The slow call's, which nobody heard, and that of the last call.
+    assert_eq!(told(r#"\"error\":0"#).len(), 2, "{said:#?}");
+    assert_eq!(runs.load(SeqCst), 1);
+    drop(client);
+    until(async || {
+        redis
+            .command::<Vec<String>>("KEYS asyncredisrpc:*")
+            .await
+            .is_empty()
+    })
+    .await;
+    until(async || redis.command::<Vec<String>>("KEYS *:inbox:*").await.is_empty()).await;
+}
+
 #[tokio::test]
 async fn a_call_inside_a_handler_ends_before_its_caller_gives_up() {
     let redis = Redis::start().await;

@@ -1,5 +1,6 @@
 //! Both ways with the Python package.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::python::{Library, Python};
-use crate::redis_server::{PATIENCE, Redis};
+use crate::redis_server::{PATIENCE, Redis, until};
 
 const PYTHON_SERVER: &str = r"
 import sys, time
@@ -252,15 +253,10 @@ async fn python_and_rust_servers_share_a_queue() {
     assert_eq!(serving.await.unwrap().unwrap().handled, rust);
 }
 
-#[tokio::test]
-async fn a_slow_python_reply_arrives() {
-    let redis = Redis::start().await;
-    let client = client(&redis);
-    let call = tokio::spawn(async move { client.call::<u8>("anything", ()).await });
-    let queue = "asyncredisrpc:math";
+/// Takes the next request as a Python server does, and returns its id.
+async fn taken(redis: &Redis) -> String {
     let request = loop {
-        let popped: Option<String> = redis.command(&format!("LPOP {queue}")).await;
-        match popped {
+        match redis.command::<Option<String>>("LPOP asyncredisrpc:math").await {
             Some(request) => break serde_json::from_str::<Value>(&request).unwrap(),
             None => tokio::time::sleep(Duration::from_millis(5)).await, // polling
         }
@@ -268,12 +264,95 @@ async fn a_slow_python_reply_arrives() {
     for key in ["id", "name", "args", "kwargs"] {
         assert!(request.get(key).is_some(), "{key} is missing");
     }
-    tokio::time::sleep(Duration::from_millis(300)).await; // a slow server: later than the first sweeps
-    let reply = format!("{queue}:{}", request["id"].as_str().unwrap());
+    request["id"].as_str().unwrap().to_owned()
+}
+
+/// Answers as a Python server does.
+async fn answer(redis: &Redis, id: &str) {
     redis
-        .command::<()>(&format!("RPUSH {reply} {{\"error\":0,\"result\":7}}"))
+        .command::<()>(&format!(
+            "RPUSH asyncredisrpc:math:{id} {{\"error\":0,\"result\":7}}"
+        ))
         .await;
+}
+
+#[tokio::test]
+async fn a_slow_python_reply_arrives() {
+    let redis = Redis::start().await;
+    let client = client(&redis);
+    let call = tokio::spawn(async move { client.call::<u8>("anything", ()).await });
+    let id = taken(&redis).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // a slow server: later than the first sweeps
+    answer(&redis, &id).await;
     assert_eq!(call.await.unwrap().unwrap(), 7);
+}
+
+/// Case 20: many calls of a server that answers one at a time.
+#[tokio::test]
+async fn few_lists_are_waited_for_on_one_connection_however_many_calls_there_are() {
+    let redis = Redis::start().await;
+    let _python = python_server(Library::Redis7, &redis).await;
+    let client = client(&redis);
+    // From its reply the client knows whom it deals with.
+    assert_eq!(client.call::<i64>("sum", (1, 1)).await.unwrap(), 2);
+    let mut overheard = redis.overhear().await;
+    let calls = join_all((0..500).map(|_| client.call::<String>("who", ()))).await;
+    assert!(
+        calls
+            .into_iter()
+            .all(|answer| answer.is_ok_and(|who| who == "python"))
+    );
+    let said = overheard.so_far(&redis).await;
+    let waits: Vec<Vec<&str>> = said
+        .iter()
+        .filter(|line| line.contains(r#""BLMPOP""#))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    // When, in which database, from which connection, BLMPOP, how long, and on how many lists.
+    let connections: BTreeSet<&str> = waits.iter().map(|wait| wait[2]).collect();
+    assert_eq!(connections.len(), 1, "{connections:?}");
+    let most = waits
+        .iter()
+        .map(|wait| wait[5].trim_matches('"').parse::<u32>().unwrap());
+    assert_eq!(most.max(), Some(64));
+}
+
+/// Case 20: the reader already waits when there is another list to wait for.
+#[tokio::test]
+async fn a_reader_that_waits_is_woken_for_another_list() {
+    let redis = Redis::start().await;
+    let client = client(&redis);
+    let call = || {
+        let client = client.clone();
+        tokio::spawn(async move { client.call::<u8>("anything", ()).await })
+    };
+    let first = call();
+    answer(&redis, &taken(&redis).await).await;
+    assert_eq!(first.await.unwrap().unwrap(), 7);
+    // It knows a Python server now, and has nothing to wait for but its inbox.
+    until(async || {
+        let clients: String = redis.command("CLIENT LIST").await;
+        clients
+            .lines()
+            .any(|client| client.contains(" flags=b ") && client.contains(" cmd=blmpop"))
+    })
+    .await;
+    let mut overheard = redis.overhear().await;
+    let second = call();
+    let id = taken(&redis).await;
+    let waits_for_it = |line: &String| line.contains("BLMPOP") && line.contains(&id);
+    let mut said = Vec::new();
+    while !said.iter().any(waits_for_it) {
+        said.extend(overheard.so_far(&redis).await);
+    }
+    let wakes_itself = |line: &String| line.contains(":inbox:") && line.ends_with(r#" """#);
+    assert_eq!(
+        said.iter().filter(|line| wakes_itself(line)).count(),
+        1,
+        "{said:#?}"
+    );
+    answer(&redis, &id).await;
+    assert_eq!(second.await.unwrap().unwrap(), 7);
 }
 
 /// What the guide for those who come from Python warns of.

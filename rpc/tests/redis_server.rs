@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
@@ -112,6 +113,12 @@ impl Redis {
             .unwrap()
     }
 
+    /// Listens to what it is told from now on.
+    pub(crate) async fn overhear(&self) -> Overheard {
+        let client = redis::Client::open(self.url()).unwrap();
+        Overheard(client.get_async_monitor().await.unwrap())
+    }
+
     /// Appends a text to the list of requests of `queue`.
     pub(crate) async fn push(&self, queue: &str, request: impl redis::ToRedisArgs) {
         let mut cmd = redis::cmd("RPUSH");
@@ -127,6 +134,25 @@ impl Redis {
         let reply: Option<(String, String)> = cmd.query_async(&mut self.connection().await).await.unwrap();
         let (_, reply) = reply.unwrap_or_else(|| panic!("no reply to {id}"));
         serde_json::from_str(&reply).unwrap()
+    }
+}
+
+/// Everything that Redis is told from some moment on.
+pub(crate) struct Overheard(redis::aio::Monitor);
+
+impl Overheard {
+    /// What was said up to now, a line for each command: when, by whom, and its words in quotation marks.
+    pub(crate) async fn so_far(&mut self, redis: &Redis) -> Vec<String> {
+        let mark = format!("{:016x}", fastrand::u64(..));
+        redis.command::<()>(&format!("ECHO {mark}")).await;
+        let mut lines = Vec::new();
+        let mut said = self.0.on_message::<String>();
+        while let Some(line) = said.next().await
+            && !line.contains(&mark)
+        {
+            lines.push(line);
+        }
+        lines
     }
 }
 

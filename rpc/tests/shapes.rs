@@ -140,3 +140,37 @@ async fn many_calls_give_their_results_in_order() {
         assert_eq!(total.unwrap(), number + 1);
     }
 }
+
+#[tokio::test]
+async fn a_result_that_is_too_large_fails_and_the_next_does_not() {
+    let redis = Redis::start().await;
+    let repeat = |length: usize| std::future::ready("x".repeat(length));
+    start(server(&redis).method("repeat", repeat).max_reply(1000)).await;
+    let client = client(&redis);
+    match client.call::<String>("repeat", (999,)).await {
+        Err(Error::Remote(fault)) => assert_eq!(
+            (fault.code, fault.message.as_str()),
+            (code::BAD_RESULT, "the result has 1001 bytes, more than 1000")
+        ),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(client.call::<String>("repeat", (998,)).await.unwrap().len(), 998);
+}
+
+/// What is urgent has a queue of its own, and permits that nothing else can take.
+#[tokio::test]
+async fn an_urgent_queue_does_not_wait_for_another() {
+    let redis = Redis::start().await;
+    let bulk = rpc::Server::builder("bulk")
+        .redis(redis.url())
+        .method("work", std::future::pending::<()>)
+        .concurrency(1);
+    start(bulk).await;
+    start(server(&redis)).await;
+    for id in 0..3 {
+        let request = format!(r#"{{"id":{id},"name":"work","args":[],"kwargs":{{}}}}"#);
+        redis.push("bulk", request).await;
+    }
+    until(async || redis.command::<u64>("LLEN asyncredisrpc:bulk").await == 2).await;
+    assert_eq!(client(&redis).call::<i64>("sum", (1, 2)).await.unwrap(), 3);
+}

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use log_layer::SpanEvents;
 use rpc::{Client, Fault, Server};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::dispatcher::{set_default, with_default};
+use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, info, info_span};
 
 use crate::collector::Collector;
@@ -141,6 +143,65 @@ fn a_call_carries_the_trace_to_the_service_that_answers_it() {
     assert_eq!(id(asking, "trace_id", 32), id(checked, "trace_id", 32));
     assert_ne!(id(asking, "span_id", 16), id(checked, "span_id", 16));
     assert!(!checked["spans"].to_string().contains("traceparent"), "{checked}");
+}
+
+/// Caller and callee in one process, with one layer, and neither says anything about the other.
+#[test]
+fn how_long_a_call_was_queued_is_recorded_apart_from_how_long_it_ran() {
+    const LONG: Duration = Duration::from_millis(300);
+    let redis = Place::new().start();
+    let url = redis.url();
+    let collector = Collector::start(&url);
+    let (dispatch, guard) = install(builder(&url).span_events(SpanEvents::Close));
+    with_default(&dispatch, || {
+        runtime().block_on(async {
+            let server = Server::builder("auth")
+                .redis(&url)
+                .concurrency(1)
+                .method("check", async || {
+                    tokio::time::sleep(LONG).await; // slow: that is how long it runs
+                });
+            let client = Client::builder("auth")
+                .redis(&url)
+                .timeout(PATIENCE)
+                .build()
+                .unwrap();
+            client.queue_state().await.unwrap();
+            let request = async move { client.call::<()>("check", ()).await.unwrap() };
+            let call = tokio::spawn(
+                request
+                    .instrument(info_span!("request"))
+                    .with_current_subscriber(),
+            );
+            tokio::time::sleep(LONG).await; // slow: that is how long it is queued at least
+            let stop = CancellationToken::new();
+            let serving = server.build().unwrap().run(stop.clone());
+            let serving = tokio::spawn(serving.with_current_subscriber());
+            call.await.unwrap();
+            stop.cancel();
+            serving.await.unwrap().unwrap();
+        });
+    });
+    guard.flush(PATIENCE);
+
+    let records = collector.records();
+    let closed = |span: &str| {
+        let is_it = |record: &&Value| record["message"] == "close" && record["spans"][0]["name"] == span;
+        records
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{records:#?}"))
+    };
+    let (request, run) = (closed("request"), closed("rpc"));
+    assert_eq!(id(request, "trace_id", 32), id(run, "trace_id", 32));
+    let took = |record: &Value| {
+        let part = |name: &str| record["fields"][name].as_u64().unwrap();
+        Duration::from_nanos(part("busy_ns") + part("idle_ns"))
+    };
+    let queued = Duration::from_millis(run["spans"][0]["fields"]["queued_ms"].as_u64().unwrap());
+    assert!(queued >= LONG && took(run) >= LONG, "{run}");
+    // One does not contain the other. They are measured by two clocks.
+    assert!(queued + took(run) <= took(request) + LONG / 2, "{request} {run}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -109,7 +109,11 @@ async fn list(inspector: &Inspector, limit: u64, screen: &Screen) -> Result<(), 
         }
         at += PAGE;
     }
-    if screen.json || rows.is_empty() {
+    if screen.json {
+        return Ok(());
+    }
+    if rows.is_empty() {
+        screen.note("there are no dead letters");
         return Ok(());
     }
     screen.table(["ID", "WHEN", "METHOD", "BYTES", "REASON"], &rows)

@@ -31,6 +31,17 @@ impl Failure {
         })
     }
 
+    /// What may help where Redis failed.
+    pub(crate) fn what_to_do(&self) -> Option<&'static str> {
+        match self {
+            Self::Rpc(rpc::Error::Transport { source, .. }) if source.code() == Some("NOAUTH") => {
+                Some("it wants a password: RPC_REDIS_URL=redis://:PASSWORD@HOST:PORT")
+            }
+            Self::Rpc(rpc::Error::Transport { .. }) => Some("RPC_REDIS_URL or --redis names another"),
+            Self::Rpc(_) | Self::Usage(_) | Self::NotThere(_) | Self::Output(_) | Self::Interrupted => None,
+        }
+    }
+
     /// What happened and why, in one line.
     pub(crate) fn told(&self) -> String {
         let mut told = self.to_string();

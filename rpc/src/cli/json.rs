@@ -9,18 +9,18 @@ use super::screen::acts;
 const DEEPEST_INDENT: usize = 40;
 
 pub(crate) fn in_one_line(text: &str) -> String {
-    rewritten(text, |_, _| {})
+    rewritten(text, ":", |_, _| {})
 }
 
 pub(crate) fn laid_out(text: &str) -> String {
-    rewritten(text, |out, depth| {
+    rewritten(text, ": ", |out, depth| {
         out.push('\n');
         out.extend(std::iter::repeat_n("  ", depth.min(DEEPEST_INDENT)));
     })
 }
 
-/// Without spaces, and with a break wherever a member begins or its container ends.
-fn rewritten(text: &str, new_line: impl Fn(&mut String, usize)) -> String {
+/// With this behind names and no other spaces, and with a break wherever a member begins or its container ends.
+fn rewritten(text: &str, colon: &str, new_line: impl Fn(&mut String, usize)) -> String {
     let mut out = String::with_capacity(text.len());
     let mut depth = 0_usize;
     let mut letters = text.chars().peekable();
@@ -46,7 +46,7 @@ fn rewritten(text: &str, new_line: impl Fn(&mut String, usize)) -> String {
                 out.push(',');
                 new_line(&mut out, depth);
             }
-            ':' => out.push_str(": "),
+            ':' => out.push_str(colon),
             letter if letter.is_whitespace() || acts(letter) => {}
             letter => out.push(letter),
         }
@@ -93,7 +93,7 @@ mod tests {
         check("[ ]", "[]", "[]");
         check(
             "{ \"a\" :[1,{}] }",
-            "{\"a\": [1,{}]}",
+            "{\"a\":[1,{}]}",
             "{\n  \"a\": [\n    1,\n    {}\n  ]\n}",
         );
         check(

@@ -70,7 +70,7 @@ struct Options {
         env = "RPC_REDIS_URL",
         hide_env_values = true
     )]
-    #[arg(default_value = "redis://127.0.0.1:6379", hide_default_value = true)]
+    #[arg(default_value = "redis://127.0.0.1:6379")]
     redis: String,
     /// How long to wait for a reply, as in 30s, 5m or 800ms
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = words::duration)]
@@ -153,6 +153,9 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             screen.failed(&failure);
+            if let (Some(what_to_do), Ok(address)) = (failure.what_to_do(), cli.options.address()) {
+                screen.note(&format!("Redis is sought at {address}; {what_to_do}"));
+            }
             if matches!(failure, Failure::Interrupted) {
                 cli.options.goodbye().await;
             }

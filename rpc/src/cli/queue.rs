@@ -37,6 +37,7 @@ pub(crate) async fn run(options: &Options, Queue { queue }: &Queue, screen: &Scr
         overview.servers.len() - alive
     ))?;
     if overview.servers.is_empty() {
+        screen.note("servers of another kind, as Python's, do not show themselves");
         return Ok(());
     }
     screen.line("")?;

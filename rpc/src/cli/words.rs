@@ -8,11 +8,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::failure::Failure;
 
 /// `NAME=VALUE` is a keyword argument, everything else a positional one. What is JSON is taken as it is, so that
-/// numbers keep their digits; what is not is a string.
+/// numbers keep their digits; what is not is a string, unless it begins as JSON does.
 ///
 /// # Errors
 ///
-/// When a keyword is there twice.
+/// When a keyword is there twice, and for JSON with a mistake in it.
 pub(crate) fn arguments(words: &[String]) -> Result<RawArgs, Failure> {
     let (mut args, mut kwargs) = (Vec::new(), Vec::<(&str, Box<RawValue>)>::new());
     for word in words {
@@ -21,9 +21,9 @@ pub(crate) fn arguments(words: &[String]) -> Result<RawArgs, Failure> {
                 if kwargs.iter().any(|(known, _)| *known == name) {
                     return Err(Failure::Usage(format!("the argument {name} is there twice")));
                 }
-                kwargs.push((name, value_of(value)));
+                kwargs.push((name, value_of(value)?));
             }
-            _ => args.push(value_of(word)),
+            _ => args.push(value_of(word)?),
         }
     }
     let args: Vec<&str> = args.iter().map(|value| value.get()).collect();
@@ -37,9 +37,19 @@ pub(crate) fn arguments(words: &[String]) -> Result<RawArgs, Failure> {
     })
 }
 
-fn value_of(word: &str) -> Box<RawValue> {
-    serde_json::from_str(word)
-        .unwrap_or_else(|_| to_raw_value(word).expect("a string can be written as JSON"))
+fn value_of(word: &str) -> Result<Box<RawValue>, Failure> {
+    match serde_json::from_str(word) {
+        Ok(value) => Ok(value),
+        Err(error) if word.starts_with(['{', '[', '"']) => Err(Failure::Usage(format!(
+            "the argument {word} is no JSON: {error}; a text that begins like this needs quotation marks: {}",
+            string(word)
+        ))),
+        Err(_) => Ok(string(word)),
+    }
+}
+
+fn string(word: &str) -> Box<RawValue> {
+    to_raw_value(word).expect("a string can be written as JSON")
 }
 
 /// As Python knows names, but only those that need no escape.
@@ -97,6 +107,17 @@ mod tests {
             arguments(&["x=1".into(), "x=2".into()]),
             Err(Failure::Usage(_))
         ));
+    }
+
+    #[test]
+    fn json_with_a_mistake_is_not_taken_for_a_text() {
+        for word in ["{bad", r#"x=["a""#, r#""half"#, "[1,]"] {
+            let told = arguments(&[word.into()]).unwrap_err().to_string();
+            assert!(
+                told.contains("is no JSON") && told.contains('\\') == word.contains('"'),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -162,6 +162,12 @@ impl Client {
             .unwrap_or_else(|_| Err(inner.not_sent(method, inner.timeout)))
     }
 
+    /// How many calls wait for their replies at this moment, of this client and its clones: those that were sent, and those
+    /// that are to be. There are never more than 10,000; further calls wait until others have ended.
+    pub fn in_flight(&self) -> usize {
+        self.inner.pending.len()
+    }
+
     /// Asks Redis for the state of the queue, waiting for a connection at most as long as the client's timeout.
     ///
     /// # Errors

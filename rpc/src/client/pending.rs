@@ -23,9 +23,9 @@ const LAST_LOOK: Duration = Duration::from_secs(2);
 /// So many calls are looked for at once: a pipeline that Redis serves in well under a millisecond.
 const LOOK_BATCH: usize = 256;
 
-/// So many replies of Python servers are waited for at once; the cost in Redis grows with each. What is beyond is
-/// looked for now and then.
-pub(super) const WATCHED: usize = 64;
+/// So many replies of Python servers are waited for at once, besides the inbox: with 64 lists the wait still costs
+/// Redis little, but it grows with each. What is beyond is looked for now and then.
+pub(super) const WATCHED: usize = 63;
 
 /// What becomes of a request.
 pub(super) enum Outcome {
@@ -126,6 +126,10 @@ impl Pending {
 
     pub(super) fn awaits(&self, number: u64) -> bool {
         self.calls().waiting.contains_key(&number)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls().waiting.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

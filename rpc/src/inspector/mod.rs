@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::FromRedisValue;
 use serde_json::Value;
 
-use crate::connection::{Connection, Endpoint, Pipeline, pipe};
+use crate::connection::{Connection, Endpoint, Pipeline, RedisError, cmd, pipe};
 use crate::envelope::Answerable;
 use crate::keys::Keys;
 use crate::{Address, Error};
@@ -84,11 +84,18 @@ impl Inspector {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a queue name that cannot work, [`Error::Transport`] when Redis cannot be reached.
+    /// [`Error::Config`] for a queue name that cannot work, [`Error::Transport`] when Redis cannot be reached, or does not
+    /// let us in.
     pub async fn connect(queue: &str, address: Address) -> Result<Self, Error> {
         let keys = Keys::new(queue)?.at(&address);
         let endpoint = Endpoint::new(address, keys.queue());
-        let connection = endpoint.dedicated().await.map_err(|source| Error::Transport {
+        let connected = async {
+            let mut connection = endpoint.dedicated().await?;
+            // Without a password it is let in as far as this.
+            cmd("PING").query_async::<()>(&mut connection).await?;
+            Ok::<_, RedisError>(connection)
+        };
+        let connection = connected.await.map_err(|source| Error::Transport {
             source,
             maybe_sent: false,
         })?;

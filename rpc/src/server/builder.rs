@@ -21,7 +21,7 @@ use super::meters::Meters;
 use super::request::{Context, Request};
 use super::stats::MethodStats;
 use crate::connection::{Address, DEFAULT_URL, Endpoint};
-use crate::envelope::MAX_REQUEST;
+use crate::envelope::{MAX_REPLY, MAX_REQUEST};
 use crate::keys::Keys;
 use crate::{Error, Fault};
 
@@ -31,6 +31,10 @@ const DEFAULT_CONCURRENCY: usize = 64;
 /// How long running handlers may take after the stop signal unless told otherwise; shorter than the 30 seconds
 /// after which most supervisors kill.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a reply waits for its caller unless told otherwise. Python's client is expected to be there; the rest must
+/// not pile up.
+const DEFAULT_REPLY_TTL: Duration = Duration::from_secs(300);
 
 /// What is awaited before the first request is taken.
 pub(super) type StartHook =
@@ -43,6 +47,8 @@ pub struct ServerBuilder {
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
+    max_reply: usize,
+    reply_ttl: Duration,
     start_hook: Option<StartHook>,
     methods: HashMap<Arc<str>, Method>,
     states: States,
@@ -60,6 +66,8 @@ impl ServerBuilder {
             concurrency: DEFAULT_CONCURRENCY,
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             max_request: MAX_REQUEST,
+            max_reply: MAX_REPLY,
+            reply_ttl: DEFAULT_REPLY_TTL,
             start_hook: None,
             methods: HashMap::new(),
             states: States::default(),
@@ -106,6 +114,26 @@ impl ServerBuilder {
     pub fn max_request(self, bytes: usize) -> Self {
         Self {
             max_request: bytes,
+            ..self
+        }
+    }
+
+    /// The largest result sent, in bytes of JSON; by default 16 MiB. The caller of a method whose result is larger gets
+    /// code 9 instead.
+    #[must_use]
+    pub fn max_reply(self, bytes: usize) -> Self {
+        Self {
+            max_reply: bytes,
+            ..self
+        }
+    }
+
+    /// How long a reply that its caller does not fetch stays in Redis; by default 5 minutes, and in the inbox of a client
+    /// that is gone some seconds longer.
+    #[must_use]
+    pub fn reply_ttl(self, ttl: Duration) -> Self {
+        Self {
+            reply_ttl: ttl,
             ..self
         }
     }
@@ -229,7 +257,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a URL or queue name that cannot work, for no concurrency, and for a method that was
+    /// [`Error::Config`] for a URL or queue name that cannot work, for no concurrency, for replies that expire at once, and for a method that was
     /// given twice, has a reserved name (`on_server_start`, `$rpc.…`) or needs a state that is not there.
     pub fn build(self) -> Result<Server, Error> {
         if let Some(name) = self.unusable.first() {
@@ -240,6 +268,11 @@ impl ServerBuilder {
         if self.concurrency == 0 {
             return Err(Error::Config(
                 "a server needs a concurrency of at least 1".to_owned(),
+            ));
+        }
+        if self.reply_ttl < Duration::from_millis(1) {
+            return Err(Error::Config(
+                "replies that expire at once reach nobody".to_owned(),
             ));
         }
         let address: Address = self.url.parse()?;
@@ -269,6 +302,8 @@ impl ServerBuilder {
             concurrency: self.concurrency,
             drain_timeout: self.drain_timeout,
             max_request: self.max_request,
+            max_reply: self.max_reply,
+            reply_ttl: self.reply_ttl,
             start_hook: self.start_hook,
             batches: self.batches,
             ready: watch::Sender::new(false),

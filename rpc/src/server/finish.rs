@@ -16,9 +16,6 @@ use crate::Error;
 use crate::connection::{Pipeline, RedisError, Shared, had_no_memory, milliseconds, pipe, was_carried_out};
 use crate::keys::Keys;
 
-/// How long a reply waits for its caller. Python's client is expected to be there; the rest must not pile up.
-const REPLY_TTL: Duration = Duration::from_secs(300);
-
 /// Between two attempts to hand in what Redis did not take, while it is connected.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -120,7 +117,7 @@ impl Finish {
             let mut commands = pipe();
             writes
                 .iter()
-                .for_each(|write| write.add(&mut commands, &self.worker.keys));
+                .for_each(|write| write.add(&mut commands, &self.worker.keys, self.inboxes.reply_ttl));
             let acknowledgement = commands.len();
             commands.del(&slot_keys).ignore();
             match self.worker.shared.run::<()>(&commands).await {
@@ -197,15 +194,15 @@ fn portion(finished: &mut Vec<Finished>) -> Vec<Finished> {
 }
 
 /// The commands that write one outcome, without any acknowledgement.
-pub(super) fn commands(outcome: Outcome, keys: &Keys) -> Pipeline {
+pub(super) fn commands(outcome: Outcome, keys: &Keys, reply_ttl: Duration) -> Pipeline {
     let mut commands = pipe();
     match outcome {
         // An inbox that is written to once is made to expire at once.
         Outcome::Inbox { inbox: key, text } | Outcome::Reply { key, text } => {
-            Write::Reply { key, text }.add(&mut commands, keys);
+            Write::Reply { key, text }.add(&mut commands, keys, reply_ttl);
         }
         Outcome::Silence => {}
-        Outcome::DeadLetter(letter) => Write::DeadLetter(letter).add(&mut commands, keys),
+        Outcome::DeadLetter(letter) => Write::DeadLetter(letter).add(&mut commands, keys, reply_ttl),
     }
     commands
 }
@@ -235,13 +232,13 @@ impl Write {
         }
     }
 
-    fn add(&self, commands: &mut Pipeline, keys: &Keys) {
+    fn add(&self, commands: &mut Pipeline, keys: &Keys, reply_ttl: Duration) {
         match self {
             Self::Inbox { inbox, texts } => commands.rpush(inbox, texts).ignore(),
             Self::Reply { key, text } => commands
                 .rpush(key, text)
                 .ignore()
-                .pexpire(key, milliseconds(REPLY_TTL))
+                .pexpire(key, milliseconds(reply_ttl))
                 .ignore(),
             Self::DeadLetter(letter) => dead_letter::add(commands, keys, letter),
         };
@@ -251,12 +248,22 @@ impl Write {
 /// The inboxes that got replies and were not made to expire since. Redis forgets that a list shall expire when it is
 /// emptied, so this would have to be said with every reply; said now and then it serves as well, for it matters only
 /// to a client that is gone.
-#[derive(Default)]
-pub(super) struct Inboxes(Mutex<HashSet<String>>);
+pub(super) struct Inboxes {
+    /// How long a reply, there or elsewhere, waits for its caller.
+    pub(super) reply_ttl: Duration,
+    known: Mutex<HashSet<String>>,
+}
 
 impl Inboxes {
+    pub(super) fn new(reply_ttl: Duration) -> Self {
+        Self {
+            reply_ttl,
+            known: Mutex::default(),
+        }
+    }
+
     fn add<'a>(&self, inboxes: impl Iterator<Item = &'a String>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for inbox in inboxes {
             if !known.contains(inbox) {
                 known.insert(inbox.clone());
@@ -274,13 +281,13 @@ impl Inboxes {
 
     /// Makes them expire now.
     pub(super) async fn expire(&self, shared: &Shared) {
-        let inboxes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let inboxes = std::mem::take(&mut *self.known.lock().unwrap_or_else(PoisonError::into_inner));
         if inboxes.is_empty() {
             return;
         }
         let mut commands = pipe();
         for inbox in &inboxes {
-            commands.pexpire(inbox, milliseconds(REPLY_TTL)).ignore();
+            commands.pexpire(inbox, milliseconds(self.reply_ttl)).ignore();
         }
         if shared.run::<()>(&commands).await.is_err() {
             self.add(inboxes.iter());

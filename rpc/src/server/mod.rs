@@ -54,6 +54,7 @@ pub use builder::ServerBuilder;
 use builder::StartHook;
 use extract::States;
 pub use extract::{ByName, ByValue, Extract, Needs, Params, State};
+use finish::Inboxes;
 pub use handler::{Always, Answer, Handler, IntoAnswer, Perhaps};
 use incarnation::Plan;
 pub use layer::MethodService;
@@ -78,6 +79,8 @@ pub struct Server {
     concurrency: usize,
     drain_timeout: Duration,
     max_request: usize,
+    max_reply: usize,
+    reply_ttl: Duration,
     start_hook: Option<StartHook>,
     /// What works on the batches of the methods that take many requests at once.
     batches: Vec<BoxFuture<'static, ()>>,
@@ -123,9 +126,10 @@ impl Server {
             methods: self.methods,
             states: Arc::new(self.states),
             max_request: self.max_request,
+            max_reply: self.max_reply,
             answers: Arc::default(),
             running: Running::default(),
-            inboxes: Arc::default(),
+            inboxes: Arc::new(Inboxes::new(self.reply_ttl)),
             started: Instant::now(),
             counters: Counters::default(),
         });

@@ -170,7 +170,9 @@ async fn give_up(service: &Service, worker: &Worker, dead: &DeadWorker<'_>, slot
         reason += &format!("; it had {size} bytes");
     }
     if let Some(farewell) = service.given_up(&request, &reason)
-        && let Err(error) = shared.run::<()>(&commands_of(farewell, keys)).await
+        && let Err(error) = shared
+            .run::<()>(&commands_of(farewell, keys, service.inboxes.reply_ttl))
+            .await
     {
         match error {
             // The reply's key is of another type, say; that must not keep the request alive.

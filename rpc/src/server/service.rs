@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use tracing::Instrument;
 
 use super::answers::{Answers, Claim};
@@ -45,6 +45,7 @@ pub(super) struct Service {
     pub(super) methods: Methods,
     pub(super) states: Arc<States>,
     pub(super) max_request: usize,
+    pub(super) max_reply: usize,
     pub(super) answers: Arc<Answers>,
     pub(super) running: Running,
     pub(super) inboxes: Arc<Inboxes>,
@@ -247,6 +248,7 @@ impl Service {
     }
 
     fn reply(&self, caller: Caller, answer: Answer) -> Outcome {
+        let answer = answer.and_then(|result| self.of_bearable_size(result));
         let counter = if answer.is_ok() {
             &self.counters.handled
         } else {
@@ -254,6 +256,15 @@ impl Service {
         };
         counter.fetch_add(1, Relaxed);
         self.written(caller, answer)
+    }
+
+    fn of_bearable_size(&self, result: Box<RawValue>) -> Answer {
+        let bytes = result.get().len();
+        if bytes <= self.max_reply {
+            return Ok(result);
+        }
+        let why = format!("the result has {bytes} bytes, more than {}", self.max_reply);
+        Err(Fault::app(code::BAD_RESULT, why))
     }
 
     fn written(&self, caller: Caller, answer: Answer) -> Outcome {
