@@ -1,8 +1,13 @@
-//! The columns of a block on disk: one after the other in one BLOB, so that they fill its pages, and are read by
-//! themselves all the same.
+//! The columns of a block on disk: one after the other in *stripes* of one length, so that they fill the file's pages,
+//! and are read by themselves all the same.
 //!
-//! Format: length of the directory (4 bytes, little-endian) · the directory: of each column number and length (LEB128
-//! both), and the xxh3 of that · the columns. Blocks of format 3 and before have a row for each column instead.
+//! Format of what the stripes hold: length of the directory (4 bytes, little-endian) · the directory: of each column
+//! number and length (LEB128 both), and the xxh3 of that · the columns.
+//!
+//! A BLOB of SQLite is a chain of pages: to read its end, all pages before are read, because each says where the next
+//! one is. In one BLOB for a block, any search read the whole store. The first stripe has the highest number, and they
+//! are written from the last to the first. Blocks of format 4 have one stripe, whatever its length; those of format 3
+//! and before a row for each column.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
@@ -13,16 +18,26 @@ use rusqlite::{Connection, MAIN_DB, OptionalExtension};
 use super::StoreError;
 use super::block::{self, Columns};
 use super::partition::Partition;
+use super::schema::PAGE;
 
 const COLUMN_BITS: u32 = 16;
-/// The number under which all columns of a block are kept; higher than that of any column.
-const ALL: u32 = (1 << COLUMN_BITS) - 1;
-/// So much of the BLOB nearly always has the whole directory.
+/// The number of the first stripe.
+const FIRST: u32 = (1 << COLUMN_BITS) - 1;
+/// Numbers from here on are of stripes, below of columns.
+const STRIPES: u32 = FIRST / 2 + 1;
+/// The length of every stripe but the last. SQLite keeps the least that it can of such a row in the table's tree, and the
+/// rest in three pages that are full to the last byte; of what is in the tree eight rows fill a page but for 16 bytes.
+/// <https://www.sqlite.org/fileformat2.html#b_tree_pages>: "Cell payload overflow pages".
+const STRIPE: usize = 3 * (PAGE - 4) + (PAGE - 12) * 32 / 255 - 23 - ROW_HEADER;
+/// What SQLite writes before the bytes: lengths and types.
+const ROW_HEADER: usize = 5;
+/// So much of the first stripe nearly always has the whole directory, and is in the table's tree.
 const FRONT: usize = 1_024;
 const LENGTH: usize = size_of::<u32>();
 
 const INSERT: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
-const LENGTH_OF_ALL: &str = "SELECT length(data) FROM columns WHERE id = ?1";
+const LAST: &str =
+    "SELECT id, length(data) FROM columns WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1";
 const ONE: &str = "SELECT data FROM columns WHERE id = ?1";
 const DELETE: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
 
@@ -38,7 +53,11 @@ pub(super) fn insert(writer: &Connection, block: i64, columns: &[(u32, Vec<u8>)]
     columns
         .iter()
         .for_each(|(_, column)| all.extend_from_slice(column));
-    writer.prepare_cached(INSERT)?.execute((key(block, ALL), all))?;
+    let mut insert = writer.prepare_cached(INSERT)?;
+    // In rising order of their keys, which fills pages of the tree one after the other.
+    for (index, stripe) in all.chunks(STRIPE).enumerate().rev() {
+        insert.execute((stripe_key(block, index), stripe))?;
+    }
     Ok(())
 }
 
@@ -79,8 +98,8 @@ struct Stored<'r> {
     block: i64,
     /// The connection, if it need not be asked for each time.
     held: Option<&'r Connection>,
-    /// Of that connection.
-    blob: RefCell<Option<Blob<'r>>>,
+    /// Of that connection: a stripe, and which it is.
+    blob: RefCell<Option<(usize, Blob<'r>)>>,
     layout: OnceCell<Layout>,
     /// Why the connection is not to be trusted any more.
     failed: Cell<Option<rusqlite::Error>>,
@@ -90,9 +109,9 @@ struct Stored<'r> {
 enum Layout {
     /// In a row each.
     Each,
-    /// In one BLOB: where each is.
-    One(Vec<(u32, Range<usize>)>),
-    /// In one BLOB that begins with bytes that were not written: who takes them for a column sees that.
+    /// In stripes of that length: where each is in all that they hold.
+    Striped(usize, Vec<(u32, Range<usize>)>),
+    /// In stripes that begin with bytes that were not written: who takes them for a column sees that.
     Damaged(Vec<u8>),
 }
 
@@ -128,7 +147,7 @@ impl<'r> Stored<'r> {
     fn read<'c>(
         &self,
         reader: &'c Connection,
-        blob: &mut Option<Blob<'c>>,
+        blob: &mut Option<(usize, Blob<'c>)>,
         number: u32,
     ) -> rusqlite::Result<Option<Vec<u8>>> {
         let layout = match self.layout.get() {
@@ -138,8 +157,8 @@ impl<'r> Stored<'r> {
                 self.layout.get_or_init(|| layout)
             }
         };
-        let directory = match layout {
-            Layout::One(directory) => directory,
+        let (stripe, directory) = match layout {
+            Layout::Striped(stripe, directory) => (*stripe, directory),
             Layout::Damaged(bytes) => return Ok(Some(bytes.clone())),
             Layout::Each => {
                 let mut statement = reader.prepare_cached(ONE)?;
@@ -151,32 +170,50 @@ impl<'r> Stored<'r> {
             return Ok(None);
         };
         let mut column = vec![0; place.len()];
-        self.open(reader, blob)?.read_at_exact(&mut column, place.start)?;
+        let (mut at, mut rest) = (place.start, &mut column[..]);
+        while !rest.is_empty() {
+            let (index, offset) = (at / stripe, at % stripe);
+            let (here, behind) = rest.split_at_mut(rest.len().min(stripe - offset));
+            self.open(reader, blob, index)?.read_at_exact(here, offset)?;
+            at += here.len();
+            rest = behind;
+        }
         Ok(Some(column))
     }
 
-    fn layout<'c>(&self, reader: &'c Connection, blob: &mut Option<Blob<'c>>) -> rusqlite::Result<Layout> {
-        let mut statement = reader.prepare_cached(LENGTH_OF_ALL)?;
-        let length = statement
-            .query_row([key(self.block, ALL)], |row| row.get::<_, u32>(0))
+    fn layout<'c>(
+        &self,
+        reader: &'c Connection,
+        blob: &mut Option<(usize, Blob<'c>)>,
+    ) -> rusqlite::Result<Layout> {
+        let rows = (key(self.block, 0), key(self.block, FIRST));
+        let mut statement = reader.prepare_cached(LAST)?;
+        let last = statement
+            .query_row(rows, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)))
             .optional()?;
-        let Some(length) = length.map(|length| length as usize) else {
+        let before = last.map_or(0, |(last, _)| key(self.block, FIRST) - last);
+        let Some((_, length)) = last.filter(|_| before <= i64::from(FIRST - STRIPES)) else {
             return Ok(Layout::Each);
         };
-        let blob = self.open(reader, blob)?;
+        let length = length as usize;
+        let (stripe, length) = match before as usize {
+            0 => (length.max(1), length),
+            before => (STRIPE, before * STRIPE + length),
+        };
+        let blob = self.open(reader, blob, 0)?;
         let mut front = vec![0; FRONT.min(length)];
         blob.read_at_exact(&mut front, 0)?;
         let first = front
             .first_chunk()
             .map_or(0, |length| u32::from_le_bytes(*length)) as usize
             + LENGTH;
-        if (front.len()..=length).contains(&first) {
+        if (front.len()..=blob.len().min(length)).contains(&first) {
             front.resize(first, 0);
             blob.read_at_exact(&mut front, 0)?;
         }
         let directory = front.get(LENGTH..first).unwrap_or_default();
         Ok(match block::read_directory(directory, first..length) {
-            Ok(directory) => Layout::One(directory),
+            Ok(directory) => Layout::Striped(stripe, directory),
             Err(_) => Layout::Damaged(front),
         })
     }
@@ -184,31 +221,104 @@ impl<'r> Stored<'r> {
     fn open<'b, 'c>(
         &self,
         reader: &'c Connection,
-        blob: &'b mut Option<Blob<'c>>,
+        blob: &'b mut Option<(usize, Blob<'c>)>,
+        stripe: usize,
     ) -> rusqlite::Result<&'b mut Blob<'c>> {
-        if blob.is_none() {
-            *blob = Some(reader.blob_open(MAIN_DB, "columns", "data", key(self.block, ALL), true)?);
+        let row = stripe_key(self.block, stripe);
+        match blob {
+            None => *blob = Some((stripe, reader.blob_open(MAIN_DB, "columns", "data", row, true)?)),
+            Some((known, blob)) if *known != stripe => {
+                blob.reopen(row)?;
+                *known = stripe;
+            }
+            Some(_) => {}
         }
-        Ok(blob.as_mut().expect("it was opened above"))
+        Ok(&mut blob.as_mut().expect("it was opened above").1)
     }
 }
 
-/// Gives every column of every block a row of its own, as older formats did.
+/// Keeps the columns of every block as format 4 did, or 3.
 #[cfg(test)]
-pub(super) fn keep_apart(writer: &Connection) {
-    let mut statement = writer.prepare("SELECT id, data FROM columns").unwrap();
+pub(super) fn keep_as(writer: &Connection, format: usize) {
+    let mut statement = writer.prepare("SELECT id, data FROM columns ORDER BY id DESC").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-    let blocks: Vec<(i64, Vec<u8>)> = rows.unwrap().collect::<Result<_, _>>().unwrap();
-    for (id, all) in blocks {
+    let mut blocks = std::collections::BTreeMap::<i64, Vec<u8>>::new();
+    for row in rows.unwrap() {
+        let (id, mut stripe): (i64, Vec<u8>) = row.unwrap();
+        blocks.entry(id >> COLUMN_BITS).or_default().append(&mut stripe);
+    }
+    writer.execute("DELETE FROM columns", []).unwrap();
+    for (block, all) in blocks {
+        if format == 4 {
+            writer.execute(INSERT, (stripe_key(block, 0), all)).unwrap();
+            continue;
+        }
         let first = u32::from_le_bytes(*all.first_chunk().unwrap()) as usize + LENGTH;
         for (number, place) in block::read_directory(&all[LENGTH..first], first..all.len()).unwrap() {
-            let row = (key(id >> COLUMN_BITS, number), &all[place]);
-            writer.execute(INSERT, row).unwrap();
+            writer.execute(INSERT, (key(block, number), &all[place])).unwrap();
         }
-        writer.execute("DELETE FROM columns WHERE id = ?1", [id]).unwrap();
     }
 }
 
 fn key(block: i64, number: u32) -> i64 {
     block << COLUMN_BITS | i64::from(number)
+}
+
+fn stripe_key(block: i64, stripe: usize) -> i64 {
+    key(block, FIRST) - i64::try_from(stripe).expect("a block is in memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::super::schema;
+    use super::*;
+
+    /// Ten columns that are told apart by their bytes, in a file.
+    fn written(data: &TempDir) -> (std::path::PathBuf, Vec<(u32, Vec<u8>)>) {
+        let path = data.path().join("one.db");
+        std::fs::write(&path, "").unwrap();
+        let writer = schema::open_writer(&path).unwrap();
+        let columns: Vec<(u32, Vec<u8>)> = (0..10).map(|number| (number, vec![number as u8 + 65; 100_000])).collect();
+        for block in 1..=8 {
+            insert(&writer, block, &columns).unwrap();
+        }
+        (path, columns)
+    }
+
+    #[test]
+    fn columns_fill_the_pages_of_the_file() {
+        let data = TempDir::new().unwrap();
+        let (path, columns) = written(&data);
+        let bytes = 8 * columns.iter().map(|(_, column)| column.len()).sum::<usize>();
+        let reader = schema::open_reader(&path).unwrap();
+        let pages: u32 = reader.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let file = pages as usize * PAGE;
+        assert!(file < bytes * 101 / 100 + 30 * PAGE, "{bytes} bytes in a file of {file}");
+    }
+
+    #[test]
+    fn a_column_is_read_without_those_before_it() {
+        let data = TempDir::new().unwrap();
+        let (path, columns) = written(&data);
+        let reader = schema::open_reader(&path).unwrap();
+        let mut file = std::fs::read(&path).unwrap();
+        // Not those that SQLite shares among stripes.
+        let are_of = |page: &[u8], bytes: std::ops::RangeInclusive<u8>| page[4..].iter().all(|byte| bytes.contains(byte));
+        let (pages, _) = file.as_chunks_mut::<PAGE>();
+        let others = pages.iter_mut().filter(|page| are_of(&page[..], 65..=72));
+        let wiped = others.map(|page| page.fill(0)).count();
+        assert!(wiped > 300, "{wiped} pages");
+        drop(reader);
+        std::fs::write(&path, file).unwrap();
+        let partition = Arc::new(Partition::new(path));
+        for block in 1..=8 {
+            let read = with(&partition, block, |stored| stored.column(9)).unwrap();
+            assert_eq!(read.unwrap().as_ref(), Some(&columns[9].1));
+            assert!(with(&partition, block, |stored| stored.column(2)).unwrap().is_err());
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4C6F_6753;
 
 /// What each version of the format added to the one before; version 1 to an empty file. A step is never changed once it
 /// was released. Each makes only what is new, so that bringing a file up to date costs the same whatever its size.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "CREATE TABLE batches (            -- as they came, until they are sealed
         id       INTEGER PRIMARY KEY,  -- rises in order of arrival, over all partitions
         boot     TEXT,                 -- the sender's run; NULL: not deduplicated
@@ -46,7 +46,7 @@ const STEPS: [&str; 4] = [
         error       INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE columns (
-        id   INTEGER PRIMARY KEY,      -- block << 16 | number of the column
+        id   INTEGER PRIMARY KEY,      -- block << 16 | number of the column or stripe
         data BLOB NOT NULL             -- and 4 bytes of xxh3 over it
     ) STRICT;
     CREATE TABLE replaced (            -- blocks that others took the place of; their columns are still to be deleted
@@ -88,7 +88,12 @@ const STEPS: [&str; 4] = [
     // All columns of a block stand in one row, block << 16 | 65535; and integers and codes have kinds that older servers
     // do not know.
     "",
+    // The row of a block's columns is cut into stripes.
+    "",
 ];
+
+/// Bytes of a page of the files that are made here: columns are tens of kilobytes.
+pub(super) const PAGE: usize = 16_384;
 
 /// The version that this server writes.
 pub(super) const VERSION: usize = STEPS.len();

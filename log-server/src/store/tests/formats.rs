@@ -90,32 +90,34 @@ async fn a_file_of_the_second_format_knows_its_batches_and_no_record_numbers_yet
 }
 
 #[tokio::test]
-async fn blocks_of_the_third_format_are_read_merged_and_deleted_as_others_are() {
-    let data = TempDir::new().unwrap();
-    let store = open(&data, eager());
-    for no in 1..=3 {
-        stored(&store, batch("b", no, r#"{"message":"m","fields":{"n":1}}"#)).await;
-        until_sealed(&store);
+async fn blocks_of_older_formats_are_read_merged_and_deleted_as_others_are() {
+    for format in [3, 4] {
+        let data = TempDir::new().unwrap();
+        let store = open(&data, eager());
+        for no in 1..=3 {
+            stored(&store, batch("b", no, r#"{"message":"m","fields":{"n":1}}"#)).await;
+            until_sealed(&store);
+        }
+        let known = everything(&store);
+        store.close();
+        let path = &partitions(&data)[0];
+        let writer = rusqlite::Connection::open(path).unwrap();
+        columns::keep_as(&writer, format);
+        writer.pragma_update(None, "user_version", format as i64).unwrap();
+        drop(writer);
+        let reader = Store::open_to_read(data.path()).unwrap();
+        assert_eq!(everything(&reader), known);
+        drop(reader);
+        check_sound(&data);
+        // Closed, so that its blocks become one.
+        let store = open(&data, restless());
+        until(&store, "one block", |statistics| {
+            statistics.partitions == 2 && statistics.blocks == 1
+        });
+        assert_eq!(everything(&store), known);
+        store.close();
+        check_sound(&data);
     }
-    let known = everything(&store);
-    store.close();
-    let path = &partitions(&data)[0];
-    let writer = rusqlite::Connection::open(path).unwrap();
-    columns::keep_apart(&writer);
-    writer.pragma_update(None, "user_version", 3).unwrap();
-    drop(writer);
-    let reader = Store::open_to_read(data.path()).unwrap();
-    assert_eq!(everything(&reader), known);
-    drop(reader);
-    check_sound(&data);
-    // Closed, so that its blocks become one.
-    let store = open(&data, restless());
-    until(&store, "one block", |statistics| {
-        statistics.partitions == 2 && statistics.blocks == 1
-    });
-    assert_eq!(everything(&store), known);
-    store.close();
-    check_sound(&data);
 }
 
 #[test]
