@@ -36,8 +36,7 @@ const FRONT: usize = 1_024;
 const LENGTH: usize = size_of::<u32>();
 
 const INSERT: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
-const LAST: &str =
-    "SELECT id, length(data) FROM columns WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1";
+const LAST: &str = "SELECT id, length(data) FROM columns WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1";
 const ONE: &str = "SELECT data FROM columns WHERE id = ?1";
 const DELETE: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
 
@@ -240,7 +239,9 @@ impl<'r> Stored<'r> {
 /// Keeps the columns of every block as format 4 did, or 3.
 #[cfg(test)]
 pub(super) fn keep_as(writer: &Connection, format: usize) {
-    let mut statement = writer.prepare("SELECT id, data FROM columns ORDER BY id DESC").unwrap();
+    let mut statement = writer
+        .prepare("SELECT id, data FROM columns ORDER BY id DESC")
+        .unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
     let mut blocks = std::collections::BTreeMap::<i64, Vec<u8>>::new();
     for row in rows.unwrap() {
@@ -282,7 +283,9 @@ mod tests {
         let path = data.path().join("one.db");
         std::fs::write(&path, "").unwrap();
         let writer = schema::open_writer(&path).unwrap();
-        let columns: Vec<(u32, Vec<u8>)> = (0..10).map(|number| (number, vec![number as u8 + 65; 100_000])).collect();
+        let columns: Vec<(u32, Vec<u8>)> = (0..10)
+            .map(|number| (number, vec![number as u8 + 65; 100_000]))
+            .collect();
         for block in 1..=8 {
             insert(&writer, block, &columns).unwrap();
         }
@@ -295,9 +298,14 @@ mod tests {
         let (path, columns) = written(&data);
         let bytes = 8 * columns.iter().map(|(_, column)| column.len()).sum::<usize>();
         let reader = schema::open_reader(&path).unwrap();
-        let pages: u32 = reader.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let pages: u32 = reader
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
         let file = pages as usize * PAGE;
-        assert!(file < bytes * 101 / 100 + 30 * PAGE, "{bytes} bytes in a file of {file}");
+        assert!(
+            file < bytes * 101 / 100 + 30 * PAGE,
+            "{bytes} bytes in a file of {file}"
+        );
     }
 
     #[test]
@@ -307,7 +315,9 @@ mod tests {
         let reader = schema::open_reader(&path).unwrap();
         let mut file = std::fs::read(&path).unwrap();
         // Not those that SQLite shares among stripes.
-        let are_of = |page: &[u8], bytes: std::ops::RangeInclusive<u8>| page[4..].iter().all(|byte| bytes.contains(byte));
+        let are_of = |page: &[u8], bytes: std::ops::RangeInclusive<u8>| {
+            page[4..].iter().all(|byte| bytes.contains(byte))
+        };
         let (pages, _) = file.as_chunks_mut::<PAGE>();
         let others = pages.iter_mut().filter(|page| are_of(&page[..], 65..=72));
         let wiped = others.map(|page| page.fill(0)).count();
@@ -318,7 +328,11 @@ mod tests {
         for block in 1..=8 {
             let read = with(&partition, block, |stored| stored.column(9)).unwrap();
             assert_eq!(read.unwrap().as_ref(), Some(&columns[9].1));
-            assert!(with(&partition, block, |stored| stored.column(2)).unwrap().is_err());
+            assert!(
+                with(&partition, block, |stored| stored.column(2))
+                    .unwrap()
+                    .is_err()
+            );
         }
     }
 }

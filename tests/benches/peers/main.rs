@@ -7,6 +7,7 @@
 //! | `BENCH_RECORDS` | how many records at most (1,000,000) |
 //! | `BENCH_FILE` | NDJSON with `ts level service host target msg trace_id spans fields`, or a directory of plain log files, or `random` for text without templates; made here if it is not set |
 //! | `BENCH_BATCH` | records in a batch (1,000) |
+//! | `BENCH_REPEAT` | how often they are sent, each time by other senders and later (1): for more than fit into memory |
 //! | `BENCH_DATA` | where both keep their data, which must not be there yet; or, if it is, the data to ask about, and nothing is sent |
 //! | `BENCH_ROUNDS` | rounds of each question (9) |
 
@@ -47,7 +48,7 @@ async fn main() {
         let records = Records::from_environment(number("BENCH_RECORDS", 1_000_000));
         println!("{records}");
         println!("{:14} {}", "", Cost::HEAD);
-        ingest(&records, &data, victoria.as_deref()).await;
+        ingest(records, &data, victoria.as_deref()).await;
     }
     let ours = ours::Server::start(&data).await;
     let theirs = match &victoria {
@@ -65,31 +66,43 @@ async fn main() {
 }
 
 /// Fills both, one after the other.
-async fn ingest(records: &Records, data: &std::path::Path, victoria: Option<&std::path::Path>) {
+async fn ingest(mut records: Records, data: &std::path::Path, victoria: Option<&std::path::Path>) {
+    let (repeat, batch) = (number("BENCH_REPEAT", 1), number("BENCH_BATCH", records::BATCH));
     let server = ours::Server::start(data).await;
-    let batches = records.batches(number("BENCH_BATCH", records::BATCH));
     let mut cost = Cost::begin(server.pid());
-    server.ingest(batches).await;
-    cost.sent();
+    for round in 0..repeat {
+        let batches = records.batches(round, batch);
+        cost.sending();
+        server.ingest(batches).await;
+        cost.sent();
+        records.go_on();
+    }
     settled(server.pid()).await;
-    let cost = cost.end(records.count);
+    let count = records.count * repeat;
+    let cost = cost.end(count);
     server.stop().await;
     println!(
         "{:14} {cost} {:>9.1}",
         "ours",
-        size(&data.join("ours/logs")) / records.count as f64
+        size(&data.join("ours/logs")) / count as f64
     );
     let Some(binary) = victoria else { return };
+    records.go_back(repeat);
     let server = victoria::Server::start(binary, data).await;
     let mut cost = Cost::begin(server.pid());
-    server.ingest(records).await;
-    cost.sent();
+    for _ in 0..repeat {
+        let requests = victoria::requests(&records);
+        cost.sending();
+        server.ingest(requests).await;
+        cost.sent();
+        records.go_on();
+    }
     settled(server.pid()).await;
-    let cost = cost.end(records.count);
+    let cost = cost.end(count);
     server.stop().await;
     println!(
         "{:14} {cost} {:>9.1}",
         "VictoriaLogs",
-        size(&data.join("victoria")) / records.count as f64
+        size(&data.join("victoria")) / count as f64
     );
 }

@@ -32,9 +32,14 @@ impl Cost {
         }
     }
 
+    /// More is about to be sent.
+    pub fn sending(&mut self) {
+        self.began = Instant::now();
+    }
+
     /// Everything was acknowledged.
     pub fn sent(&mut self) {
-        self.took = self.began.elapsed();
+        self.took += self.began.elapsed();
     }
 
     /// Everything has settled.

@@ -26,10 +26,12 @@ const TEMPLATES: [(&str, &str); 8] = [
     ("debug", "enter poll loop, {} futures ready, {} idle"),
 ];
 
-/// Lines of JSON.
+/// Lines of JSON, each with its time under `ts`.
 pub struct Records {
     pub text: String,
     pub count: usize,
+    /// Nanoseconds from the first to behind the last.
+    span: i64,
 }
 
 impl fmt::Display for Records {
@@ -53,16 +55,11 @@ impl Records {
     }
 
     fn of(lines: impl Iterator<Item = String>) -> Records {
-        let mut records = Records {
-            text: String::new(),
-            count: 0,
-        };
-        for line in lines {
-            records.text.push_str(&line);
-            records.text.push('\n');
-            records.count += 1;
-        }
-        records
+        let lines: Vec<String> = lines.collect();
+        Records::of_text(
+            lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect(),
+            lines.len(),
+        )
     }
 
     fn from_file(path: &Path, most: usize) -> Records {
@@ -77,11 +74,43 @@ impl Records {
             .map(|(at, _)| at + 1);
         let (count, end) = (1..).zip(ends).take(most).last().expect("it has lines");
         text.truncate(end);
-        Records { text, count }
+        Records::of_text(text, count)
     }
 
-    /// Sealed by sender, so many records in each batch.
-    pub fn batches(&self, size: usize) -> Vec<String> {
+    fn of_text(text: String, count: usize) -> Records {
+        let time = |line: Option<&str>| {
+            let line = line.expect("there are records");
+            line[time_of(line)].parse::<i64>().expect("a record has a time")
+        };
+        let span = time(text.lines().next_back()) - time(text.lines().next()) + 1_000_000;
+        Records { text, count, span }
+    }
+
+    /// Makes all of them later, so that they go on where they ended.
+    pub fn go_on(&mut self) {
+        self.shift(self.span);
+    }
+
+    /// Undoes that so many times.
+    pub fn go_back(&mut self, times: usize) {
+        self.shift(-self.span * i64::try_from(times).expect("it is a few times"));
+    }
+
+    fn shift(&mut self, by: i64) {
+        let mut shifted = String::with_capacity(self.text.len());
+        for line in self.text.lines() {
+            let place = time_of(line);
+            let time: i64 = line[place.clone()].parse().expect("a record has a time");
+            shifted.push_str(&line[..place.start]);
+            write!(shifted, "{}", time + by).expect("a text takes what is written to it");
+            shifted.push_str(&line[place.end..]);
+            shifted.push('\n');
+        }
+        self.text = shifted;
+    }
+
+    /// Sealed by sender, so many records in each batch. In another round, other senders.
+    pub fn batches(&self, round: usize, size: usize) -> Vec<String> {
         let mut senders = BTreeMap::<(&str, &str), Sender>::new();
         let mut sealed = Vec::with_capacity(self.count / size + 1_000);
         for line in self.text.lines() {
@@ -90,7 +119,7 @@ impl Records {
             let sender = senders
                 .entry((line.service, line.host))
                 .or_insert_with(|| Sender {
-                    boot: format!("{number:032x}"),
+                    boot: format!("{round:016x}{number:016x}"),
                     ..Sender::default()
                 });
             sender.add(&line);
@@ -105,6 +134,15 @@ impl Records {
         }
         sealed
     }
+}
+
+/// Where the time stands in a line.
+fn time_of(line: &str) -> std::ops::Range<usize> {
+    let start = line.find("\"ts\":").expect("a record has a time") + 5;
+    let rest = line[start..].trim_start();
+    let start = line.len() - rest.len();
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    start..start + digits
 }
 
 #[derive(Deserialize)]

@@ -51,17 +51,7 @@ impl Server {
         }
     }
 
-    pub async fn ingest(&self, records: &Records) {
-        let mut requests = Vec::new();
-        let mut rest = &records.text[..];
-        while !rest.is_empty() {
-            let end = rest.as_bytes()[REQUEST.min(rest.len())..]
-                .iter()
-                .position(|byte| *byte == b'\n');
-            let (request, behind) = rest.split_at(end.map_or(rest.len(), |end| REQUEST + end + 1));
-            requests.push(request.to_owned());
-            rest = behind;
-        }
+    pub async fn ingest(&self, requests: Vec<String>) {
         let sent = futures_util::stream::iter(requests).map(|body| async {
             let request = self.http.post(format!("{}{INSERT}", self.address)).body(body);
             request.send().await.unwrap().error_for_status().unwrap();
@@ -95,4 +85,19 @@ impl Server {
         kill_process(self.pid(), Signal::TERM).unwrap();
         assert!(self.process.wait().await.unwrap().success());
     }
+}
+
+/// The records as bodies of requests.
+pub fn requests(records: &Records) -> Vec<String> {
+    let mut requests = Vec::new();
+    let mut rest = &records.text[..];
+    while !rest.is_empty() {
+        let end = rest.as_bytes()[REQUEST.min(rest.len())..]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        let (request, behind) = rest.split_at(end.map_or(rest.len(), |end| REQUEST + end + 1));
+        requests.push(request.to_owned());
+        rest = behind;
+    }
+    requests
 }

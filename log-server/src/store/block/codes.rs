@@ -148,13 +148,20 @@ impl<'a> Ranked<'a> {
         if callsites.len() != ranks.len() {
             return Err(damaged("a column has other rows than its block"));
         }
+        if self.codes.iter().any(|code| *code as usize > most) {
+            return Err(NOTHING);
+        }
+        let of_callsite: Vec<&[u32]> = self
+            .starts
+            .windows(2)
+            .map(|ends| &self.codes[ends[0]..ends[1]])
+            .collect();
         let mut codes = ranks;
         for (code, callsite) in codes.iter_mut().zip(callsites) {
-            let callsite = *callsite as usize;
-            let end = *self.starts.get(callsite + 1).ok_or(NOTHING)?;
-            let of_callsite = &self.codes[self.starts[callsite]..end];
-            let known = of_callsite.get(*code as usize).copied();
-            *code = known.filter(|code| *code as usize <= most).ok_or(NOTHING)?;
+            let known = of_callsite
+                .get(*callsite as usize)
+                .and_then(|codes| codes.get(*code as usize));
+            *code = *known.ok_or(NOTHING)?;
         }
         Ok(codes)
     }

@@ -308,12 +308,18 @@ impl<'a> Integers<'a> {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         let smallest = u32::try_from(self.smallest);
         if self.kind != Kind::Values || self.width > 3 || smallest.is_err() {
-            let code = |value: i64| u32::try_from(value).ok().filter(|code| *code <= most);
-            return self
-                .all()?
-                .into_iter()
-                .map(|value| code(value).ok_or(NOTHING))
-                .collect();
+            let mut codes = Vec::with_capacity(self.length);
+            // A chunk at a time, which stays in the nearest cache.
+            let mut values = Vec::with_capacity(CHUNK);
+            for chunk in 0..self.chunks.len() {
+                values.clear();
+                self.decode(chunk, &mut values)?;
+                if values.iter().any(|value| *value as u64 > u64::from(most)) {
+                    return Err(NOTHING);
+                }
+                codes.extend(values.iter().map(|value| *value as u32));
+            }
+            return Ok(codes);
         }
         // Nearly always: up to three bytes, added to a smallest one that is small.
         let smallest = smallest.unwrap_or(0);

@@ -18,8 +18,6 @@ mod tests;
 
 use std::cell::OnceCell;
 
-use memchr::memchr_iter;
-
 use super::bytes::{Damaged, Reader, Section, damaged, text};
 use super::codes::Codes;
 use super::loaded::Loaded;
@@ -32,6 +30,8 @@ pub(super) use template::INT_DIGITS;
 
 /// More texts, or words in them, than any column has.
 const MOST: usize = 1 << 28;
+/// Before each of so few texts those of its template are counted, which is faster than counting those of all templates.
+const FEW: usize = 8;
 
 /// Texts, decoded as far as they are read.
 pub(super) struct Text<'a> {
@@ -164,19 +164,24 @@ impl<'a> Text<'a> {
         let mut seen = vec![0_usize; templates.len()];
         let mut text = String::new();
         let mut at = 0;
+        let indexes = indexes.into_iter();
+        let are_few = indexes.size_hint().1.is_some_and(|most| most <= FEW);
         for index in indexes {
             if index >= length {
                 return Err(damaged("a column has too few texts"));
             }
             let code = codes.get(index).map_or(0, |code| *code as usize);
-            if ranked {
+            if !ranked {
+                seen[code] = index;
+            } else if are_few {
+                let before = codes[..index].iter().filter(|known| **known as usize == code);
+                seen[code] = before.count();
+            } else {
                 for code in &codes[at..index] {
                     seen[*code as usize] += 1;
                 }
-            } else {
-                seen[code] = index;
+                at = index;
             }
-            at = index;
             text.clear();
             let word = |code: usize| {
                 let start = code.checked_sub(1).map_or(0, |before| ends[before] + 1);
@@ -227,17 +232,27 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Dam
     let count = reader.count(MOST)?;
     let arena = reader.text()?.to_owned();
     let mut templates = Vec::with_capacity(count.min(arena.len()));
-    let mut start = 0;
-    for end in memchr_iter(END, arena.as_bytes()) {
-        templates.push(Template {
-            start,
-            end,
-            rows: 0,
-            ints: 0,
-            words: 0,
-            hex: Box::default(),
-        });
-        start = end + 1;
+    let mut hexes = Vec::with_capacity(templates.capacity());
+    let (mut start, mut ints, mut words, mut hex) = (0, 0, 0, 0);
+    for (end, byte) in arena.bytes().enumerate() {
+        match byte {
+            END => {
+                templates.push(Template {
+                    start,
+                    end,
+                    rows: 0,
+                    ints: std::mem::take(&mut ints),
+                    words: std::mem::take(&mut words),
+                    hex: Box::default(),
+                });
+                hexes.push(std::mem::take(&mut hex));
+                start = end + 1;
+            }
+            INT => ints += 1,
+            HEX => hex += 1,
+            WORD | WHOLE => words += 1,
+            _ => {}
+        }
     }
     if templates.len() != count || start != arena.len() {
         return Err(damaged("there are other templates than it says"));
@@ -245,16 +260,7 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Dam
     for template in &mut templates {
         template.rows = reader.count(MOST)?;
     }
-    for template in &mut templates {
-        let mut hex = 0;
-        for byte in arena[template.start..template.end].bytes() {
-            match byte {
-                INT => template.ints += 1,
-                HEX => hex += 1,
-                WORD | WHOLE => template.words += 1,
-                _ => {}
-            }
-        }
+    for (template, hex) in templates.iter_mut().zip(hexes) {
         template.hex = reader.take(hex)?.into();
     }
     Ok((arena, templates))
