@@ -74,7 +74,7 @@ async fn main() {
     let client = Client::builder("logs").redis(redis.url()).build().unwrap();
     if given.is_none() {
         let count = std::env::var("BENCH_RECORDS").map_or(200_000, |text| text.parse().expect("a number"));
-        let batches = futures_util::stream::iter(Records::from_environment(count).batches(BATCH));
+        let batches = futures_util::stream::iter(Records::from_environment(count).batches(0, BATCH));
         batches
             .for_each_concurrent(4, |batch| append(&client, batch))
             .await;

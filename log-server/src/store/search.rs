@@ -286,21 +286,19 @@ impl Running<'_> {
             direction.rank(Cursor { time, id })
         };
         // Ids rise with rows, so that within a block rows order as ids do; ranks need not be made for all of them.
-        let mut first: Vec<(i64, usize)> = rows
-            .iter()
-            .filter(|row| self.after == Rank::MAX || rank(*row) < self.after)
-            .map(|row| (times[row], row))
-            .collect();
-        if first.len() > wanted {
-            match direction {
-                Direction::Older => first.select_nth_unstable_by(wanted - 1, |one, other| other.cmp(one)),
-                Direction::Newer => first.select_nth_unstable(wanted - 1),
-            };
-            first.truncate(wanted);
-        }
-        let mut first: Vec<usize> = first
+        let place = |row: usize| match direction {
+            Direction::Older => (times[row], row),
+            Direction::Newer => (!times[row], !row),
+        };
+        let rising = matches!(direction, Direction::Newer).then(|| rows.iter());
+        let falling = matches!(direction, Direction::Older).then(|| rows.iter_back());
+        let wanted_rows = rising
             .into_iter()
-            .map(|(_, row)| row)
+            .flatten()
+            .chain(falling.into_iter().flatten())
+            .filter(|row| self.after == Rank::MAX || rank(*row) < self.after);
+        let mut first: Vec<usize> = greatest(wanted_rows, wanted, place)
+            .into_iter()
             .filter(|row| rank(*row) >= limit)
             .collect();
         first.sort_unstable();
@@ -339,6 +337,33 @@ impl Running<'_> {
             partial: self.damaged.into_inner().then_some(Partial::Damaged),
         }
     }
+}
+
+/// The `wanted` rows with the greatest keys, in no order. Fast if most of them come first.
+fn greatest<K: Ord + Copy>(
+    rows: impl Iterator<Item = usize>,
+    wanted: usize,
+    key: impl Fn(usize) -> K,
+) -> Vec<usize> {
+    let mut first: Vec<(K, usize)> = Vec::with_capacity(2 * wanted);
+    let mut least = None;
+    for row in rows {
+        let key = key(row);
+        if least.is_some_and(|least| key < least) {
+            continue;
+        }
+        first.push((key, row));
+        if first.len() == 2 * wanted {
+            first.select_nth_unstable_by(wanted - 1, |one, other| other.cmp(one));
+            first.truncate(wanted);
+            least = Some(first[wanted - 1].0);
+        }
+    }
+    if first.len() > wanted {
+        first.select_nth_unstable_by(wanted - 1, |one, other| other.cmp(one));
+        first.truncate(wanted);
+    }
+    first.into_iter().map(|(_, row)| row).collect()
 }
 
 fn place(record: &StoredRecord) -> Cursor {

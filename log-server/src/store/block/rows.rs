@@ -92,6 +92,18 @@ impl Rows {
         })
     }
 
+    /// The rows in the set, falling.
+    pub(in crate::store) fn iter_back(&self) -> impl Iterator<Item = usize> {
+        self.words.iter().enumerate().rev().flat_map(|(index, word)| {
+            let mut word = *word;
+            std::iter::from_fn(move || {
+                let bit = word.checked_ilog2()? as usize;
+                word &= !(1 << bit);
+                Some(index * 64 + bit)
+            })
+        })
+    }
+
     fn trim(&mut self) {
         if let Some(last) = self.words.last_mut() {
             *last &= u64::MAX >> (self.length.next_multiple_of(64) - self.length);
@@ -115,6 +127,7 @@ mod tests {
                 thirds.iter().collect::<Vec<_>>(),
                 (0..length).step_by(3).collect::<Vec<_>>()
             );
+            assert!(thirds.iter_back().eq((0..length).step_by(3).rev()));
             let mut both = thirds.clone();
             both.unite(&others);
             assert!(both == Rows::all(length) && both.is_full());

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::bytes::{Damaged, Reader, Section, damaged};
+use super::super::bytes::{Damaged, Reader, damaged};
 use super::super::integers::Integers;
+use super::rare::Rare;
 use super::{HEX, INT, MOST, Template, WHOLE, WORD};
 
 /// The slots of all texts.
@@ -15,12 +16,6 @@ pub(super) struct Body<'a> {
     /// Where the slots of each template begin.
     starts: Vec<Start>,
     word_count: usize,
-}
-
-/// The integers of templates with few rows, of which most searches need none.
-enum Rare<'a> {
-    Unread { count: usize, section: Section<'a> },
-    Read(Vec<i64>),
 }
 
 /// An integer slot of a template with many rows.
@@ -59,10 +54,7 @@ impl<'a> Body<'a> {
                 start
             })
             .collect();
-        let rare = Rare::Unread {
-            count: end.rare,
-            section: reader.section()?,
-        };
+        let rare = Rare::new(end.rare, reader.section()?);
         let hex = reader.section()?.open()?;
         let words = Integers::read(&mut reader)?;
         if hex.len() != end.hex || words.length() != end.words {
@@ -139,7 +131,7 @@ impl<'a> Body<'a> {
         if template.has_columns() {
             self.columns[start.columns + slot].read(template.rows)?.at(row)
         } else {
-            Ok(self.rare.read()?[start.rare + row * template.ints + slot])
+            self.rare.at(start.rare + row * template.ints + slot)
         }
     }
 
@@ -167,23 +159,6 @@ impl<'a> Body<'a> {
             .ok()
             .filter(|word| *word < self.word_count)
             .ok_or(damaged("a slot names a word that is not there"))
-    }
-}
-
-impl Rare<'_> {
-    fn read(&mut self) -> Result<&[i64], Damaged> {
-        if let Rare::Unread { count, section } = self {
-            let bytes = section.open()?;
-            let mut numbers = Reader::new(&bytes);
-            let read = (0..*count)
-                .map(|_| numbers.number().map(|number| number as i64))
-                .collect::<Result<_, _>>()?;
-            *self = Rare::Read(read);
-        }
-        match self {
-            Rare::Read(numbers) => Ok(numbers),
-            Rare::Unread { .. } => unreachable!("it was read above"),
-        }
     }
 }
 

@@ -11,6 +11,7 @@
 mod template;
 mod encode;
 mod body;
+mod rare;
 mod laying;
 mod find;
 #[cfg(test)]
