@@ -9,7 +9,7 @@ use std::sync::Arc;
 use log_record::{Level, Timestamp};
 use rusqlite::{Connection, Row, named_params};
 
-use super::block::{self, Damaged, Loaded, SealedBlock, Summary};
+use super::block::{self, Chunk, Damaged, Loaded, SealedBlock, Summary};
 use super::columns;
 use super::partition::Partition;
 use super::{StoreError, StoredBatch};
@@ -41,6 +41,12 @@ impl Block {
             return Err(self.damaged(&"it has no records"));
         }
         Ok(batches)
+    }
+
+    /// What is known of its rows by the chunk.
+    pub(super) fn chunks(&self) -> Result<Vec<Chunk>, StoreError> {
+        let known = self.with_columns(|columns| block::chunks_of(&self.summary, &Loaded::new(columns)));
+        known?.map_err(|why| self.damaged(&why))
     }
 
     /// What `look` sees in it.

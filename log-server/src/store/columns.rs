@@ -91,6 +91,11 @@ pub(super) fn with<T>(
     }
 }
 
+/// The columns of a block, for each of which a reader is asked: between them nothing is held.
+pub(super) fn one_by_one(partition: &Partition, block: i64) -> impl Columns {
+    Stored::new(partition, block, None)
+}
+
 /// Columns that are read one by one.
 struct Stored<'r> {
     partition: &'r Partition,

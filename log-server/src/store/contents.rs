@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use super::blocks::Block;
+use super::kept::Kept;
 use super::partition::{Loaded, Partition, Progress};
 use super::tail::{Decoded, Entry};
 use super::{Parts, RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
@@ -20,6 +21,8 @@ pub(super) struct Contents {
     shelves: RwLock<Vec<Shelf>>,
     decoded: Decoded,
     newest: watch::Sender<RecordId>,
+    /// The blocks in which pages were looked for lately.
+    pub(super) kept: Kept,
 }
 
 /// A partition and what it holds.
@@ -80,6 +83,7 @@ impl Contents {
             shelves: RwLock::new(unloaded.chain([live]).collect()),
             decoded: Decoded::default(),
             newest: watch::channel(newest).0,
+            kept: Kept::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use log_record::{Level, Timestamp};
 
 use crate::query::{Filter, Scratch};
 
+use super::block::{self, Damaged, Summary};
 use super::blocks::Block;
 use super::contents::Contents;
 use super::scan::{self, Scanned};
@@ -127,6 +128,15 @@ impl Counting<'_> {
         usize::try_from(time.div_euclid(self.step) - self.first).expect("it is in range")
     }
 
+    /// The bucket that has all from `earliest` to `latest`, if one has.
+    fn one_bucket(&self, earliest: i64, latest: i64) -> Option<usize> {
+        let holds = |time| self.range.holds(Timestamp::from_nanos(time));
+        let one = holds(earliest)
+            && holds(latest)
+            && earliest.div_euclid(self.step) == latest.div_euclid(self.step);
+        one.then(|| self.bucket(earliest))
+    }
+
     fn count_batch(&self, batch: &StoredBatch, scratch: &mut Scratch, counts: &mut Counts) -> u64 {
         let mut looked_at = 0;
         for record in batch
@@ -143,31 +153,68 @@ impl Counting<'_> {
     }
 
     fn count_block(&self, block: &Block, counts: &mut Counts) -> Result<u64, StoreError> {
-        let (earliest, latest) = (block.summary.earliest, block.summary.latest);
-        let rows = u64::from(block.summary.rows);
-        if *self.filter == Filter::All && self.range.holds(earliest) && self.range.holds(latest) {
-            let bucket = self.bucket(earliest.as_nanos());
-            if bucket == self.bucket(latest.as_nanos()) {
-                for (count, of_block) in counts[bucket].iter_mut().zip(block.summary.counts) {
-                    *count += u64::from(of_block);
-                }
-                return Ok(rows);
+        if *self.filter == Filter::All {
+            self.count_all(block, counts)?;
+        } else {
+            block.open_if(self.filter, |block| {
+                let found = block.select(self.filter, self.range)?;
+                self.count_rows(block, found.iter(), counts)
+            })?;
+        }
+        Ok(u64::from(block.summary.rows))
+    }
+
+    /// Counts every row, and looks only at those of chunks that lie in several buckets.
+    fn count_all(&self, block: &Block, counts: &mut Counts) -> Result<(), StoreError> {
+        let Summary {
+            earliest, latest, ..
+        } = block.summary;
+        if let Some(bucket) = self.one_bucket(earliest.as_nanos(), latest.as_nanos()) {
+            add(&mut counts[bucket], block.summary.counts.map(u64::from));
+            return Ok(());
+        }
+        let mut rest = Vec::new();
+        for chunk in block.chunks()? {
+            match (self.one_bucket(chunk.earliest, chunk.latest), chunk.counts) {
+                (Some(bucket), Some(of_chunk)) => add(&mut counts[bucket], of_chunk),
+                (Some(_), None) | (None, _) => rest.push(chunk.rows),
             }
         }
-        block.open_if(self.filter, |block| {
-            let found = block.select(self.filter, self.range)?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            let times = block.times()?;
-            let level = block.levels()?;
-            for row in found.iter() {
-                counts[self.bucket(times[row])][level(row)] += 1;
-            }
-            Ok(())
-        })?;
-        Ok(rows)
+        if rest.is_empty() {
+            return Ok(());
+        }
+        block.open(|block| self.count_rows(block, rest.into_iter().flatten(), counts))
     }
+
+    /// Counts those of the rows, which rise, that are in range.
+    fn count_rows(
+        &self,
+        block: &mut block::Block<'_>,
+        rows: impl Iterator<Item = usize>,
+        counts: &mut Counts,
+    ) -> Result<(), Damaged> {
+        // Rows that follow each other nearly always are in one bucket, and finding it takes a division.
+        let (mut bucket, mut within) = (0, 0..0);
+        for row in rows {
+            let time = block.time(row)?;
+            if !within.contains(&time) {
+                if !self.range.holds(Timestamp::from_nanos(time)) {
+                    continue;
+                }
+                bucket = self.bucket(time);
+                let start = time - time.rem_euclid(self.step);
+                // Ends early where a bucket is not wholly in range.
+                within = start.max(self.range.from.as_nanos())
+                    ..start.saturating_add(self.step).min(self.range.to.as_nanos());
+            }
+            counts[bucket][block.level(row)? as usize] += 1;
+        }
+        Ok(())
+    }
+}
+
+fn add(counts: &mut [u64; Level::ALL.len()], more: [u64; Level::ALL.len()]) {
+    counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
 }
 
 /// The range with its open ends closed by what is stored.

@@ -10,7 +10,7 @@
 //! to be stored), `options` (what can be chosen), `directory` and `schema` (the files),
 //! `partition` (one of them, as it is read), `ledger` (what was stored before) and
 //! `received` (which record numbers), `tail` (the batches as they came),
-//! `block` and `blocks` (records sealed together), `contents` (what there is now, and what a search sees), `opening`
+//! `block` and `blocks` (records sealed together), `kept` (those of them that stay open), `contents` (what there is now, and what a search sees), `opening`
 //! (the newest partition at a start), `writer` (the one thread that writes), `sealer`, `superseded`, `merge`, `retention` and
 //! `checkpointer` (what goes on beside it), `search`, `scan` and `histogram` (how records are found),
 //! `plain` and `sql` (what SQL sees of them), `incident` (some of them as a file), `check` and `backup` (what one does with the files). `crash` names the places at which tests let a process die.
@@ -29,6 +29,7 @@ mod tail;
 mod block;
 mod columns;
 mod blocks;
+mod kept;
 mod contents;
 mod opening;
 mod writer;
@@ -404,6 +405,7 @@ impl Inner {
             // A panic was reported when it happened; there is nothing to add.
             let _ = thread.join();
         }
+        self.contents.kept.close();
         drop(requests);
         // Likewise.
         let _ = writer.join();

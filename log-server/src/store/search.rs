@@ -5,17 +5,18 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use log_record::Timestamp;
 
 use crate::query::{Filter, Scratch};
 
-use super::block::{self, Damaged, Rows};
+use super::block::{self, Chunk, Damaged, Rows};
 use super::blocks::Block;
 use super::contents::Contents;
+use super::kept;
 use super::unit::{self, Unit};
 use super::visit::visit;
 use super::{Cursor, Parts, RecordId, StoreError, StoredBatch, StoredRecord, TimeRange};
@@ -165,6 +166,10 @@ impl Found {
 struct Running<'s> {
     search: &'s Search<'s>,
     contents: &'s Contents,
+    /// That of the search.
+    filter: Arc<Filter>,
+    /// How many blocks were visited.
+    visited: AtomicUsize,
     /// Only what comes after this rank.
     after: Rank,
     found: Mutex<Found>,
@@ -183,6 +188,8 @@ pub(super) fn run(contents: &Contents, search: &Search<'_>) -> Result<Page, Stor
     let running = Running {
         search,
         contents,
+        filter: Arc::new(search.filter.clone()),
+        visited: AtomicUsize::new(0),
         after,
         // One more than asked tells whether there is a next page.
         found: Mutex::new(Found {
@@ -251,58 +258,40 @@ impl Running<'_> {
         self.scanned.fetch_add(scanned, Ordering::Relaxed);
     }
 
-    fn visit_block(&self, block: &Block) -> Result<(), StoreError> {
-        let records = block.open_if(self.search.filter, |block| {
-            self.scanned.fetch_add(block.rows() as u64, Ordering::Relaxed);
-            let rows = block.select(self.search.filter, self.search.range)?;
-            let rows = self.first_of(block, &rows)?;
-            block.records(&rows, &Parts::All)
-        })?;
-        let mut found = self.found();
-        for record in records.into_iter().flatten() {
-            found.add(self.search.direction.rank(place(&record)), record);
-        }
-        Ok(())
-    }
-
-    /// Those of the rows that may still be wanted, rising.
-    fn first_of(&self, block: &mut block::Block<'_>, rows: &Rows) -> Result<Vec<usize>, Damaged> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
-        }
+    fn visit_block(&self, block: &Arc<Block>) -> Result<(), StoreError> {
         let (limit, wanted) = {
             let found = self.found();
             (found.limit().unwrap_or(Rank::MIN), found.wanted)
         };
-        // What is found is put in order anyway; times need not be read to choose from so few.
-        if self.after == Rank::MAX && limit == Rank::MIN && rows.count() <= wanted {
-            return Ok(rows.iter().collect());
+        let sought = Sought {
+            filter: self.filter.clone(),
+            range: self.search.range,
+            direction: self.search.direction,
+            after: self.after,
+            limit,
+            wanted,
+        };
+        let mut seen = None;
+        if self.visited.fetch_add(1, Ordering::Relaxed) < kept::BLOCKS {
+            let sought = sought.clone();
+            let look = move |block: &mut block::Block<'_>| sought.records_of(block);
+            seen = self.contents.kept.look(block, look);
         }
-        let times = block.times()?;
-        let direction = self.search.direction;
-        let rank = |row: usize| {
-            let time = Timestamp::from_nanos(times[row]);
-            let id = block.identity(row).0;
-            direction.rank(Cursor { time, id })
+        let records = match seen {
+            Some(Ok(records)) => Some(records),
+            // One that could not stay open, for whatever reason, is opened here.
+            Some(Err(_)) | None => {
+                block.open_if(&self.filter, |block| sought.records_of(block))?
+            }
         };
-        // Ids rise with rows, so that within a block rows order as ids do; ranks need not be made for all of them.
-        let place = |row: usize| match direction {
-            Direction::Older => (times[row], row),
-            Direction::Newer => (!times[row], !row),
-        };
-        let rising = matches!(direction, Direction::Newer).then(|| rows.iter());
-        let falling = matches!(direction, Direction::Older).then(|| rows.iter_back());
-        let wanted_rows = rising
-            .into_iter()
-            .flatten()
-            .chain(falling.into_iter().flatten())
-            .filter(|row| self.after == Rank::MAX || rank(*row) < self.after);
-        let mut first: Vec<usize> = greatest(wanted_rows, wanted, place)
-            .into_iter()
-            .filter(|row| rank(*row) >= limit)
-            .collect();
-        first.sort_unstable();
-        Ok(first)
+        let Some(records) = records else { return Ok(()) };
+        self.scanned
+            .fetch_add(u64::from(block.summary.rows), Ordering::Relaxed);
+        let mut found = self.found();
+        for record in records {
+            found.add(self.search.direction.rank(place(&record)), record);
+        }
+        Ok(())
     }
 
     fn found(&self) -> MutexGuard<'_, Found> {
@@ -339,31 +328,132 @@ impl Running<'_> {
     }
 }
 
-/// The `wanted` rows with the greatest keys, in no order. Fast if most of them come first.
-fn greatest<K: Ord + Copy>(
-    rows: impl Iterator<Item = usize>,
+/// What is looked for in a block.
+#[derive(Clone)]
+struct Sought {
+    filter: Arc<Filter>,
+    range: TimeRange,
+    direction: Direction,
+    /// Only what comes after this rank,
+    after: Rank,
+    /// and not after this one.
+    limit: Rank,
     wanted: usize,
-    key: impl Fn(usize) -> K,
-) -> Vec<usize> {
-    let mut first: Vec<(K, usize)> = Vec::with_capacity(2 * wanted);
-    let mut least = None;
-    for row in rows {
-        let key = key(row);
-        if least.is_some_and(|least| key < least) {
-            continue;
+}
+
+impl Sought {
+    fn records_of(&self, block: &mut block::Block<'_>) -> Result<Vec<StoredRecord>, Damaged> {
+        let rows = block.select(&self.filter, self.range)?;
+        let rows = self.first_of(block, &rows)?;
+        block.records(&rows, &Parts::All)
+    }
+
+    /// Those of the rows that may still be wanted, rising.
+    fn first_of(&self, block: &mut block::Block<'_>, rows: &Rows) -> Result<Vec<usize>, Damaged> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
-        first.push((key, row));
-        if first.len() == 2 * wanted {
-            first.select_nth_unstable_by(wanted - 1, |one, other| other.cmp(one));
-            first.truncate(wanted);
-            least = Some(first[wanted - 1].0);
+        // What is found is put in order anyway; times need not be read to choose from so few.
+        if self.after == Rank::MAX && self.limit == Rank::MIN && rows.count() <= self.wanted {
+            return Ok(rows.iter().collect());
+        }
+        let direction = self.direction;
+        let rank = |time: i64, id| {
+            direction.rank(Cursor {
+                time: Timestamp::from_nanos(time),
+                id,
+            })
+        };
+        // Ids rise with rows, so that within a block rows order as ids do; ranks need not be made for all of them.
+        let key = |time: i64, row: usize| match direction {
+            Direction::Older => (time, row),
+            Direction::Newer => (!time, !row),
+        };
+        let front = |chunk: &Chunk| match direction {
+            Direction::Older => key(chunk.latest, usize::MAX),
+            Direction::Newer => key(chunk.earliest, 0),
+        };
+        let chunks = block.chunks()?;
+        let mut chunks: Vec<&Chunk> = chunks.iter().collect();
+        chunks.sort_by_key(|chunk| Reverse(front(chunk)));
+        let mut first = Greatest::new(self.wanted);
+        for chunk in chunks {
+            if first.least().is_some_and(|least| front(chunk) < least) {
+                break;
+            }
+            let mut see = |row: usize| -> Result<(), Damaged> {
+                let time = block.time(row)?;
+                if self.after == Rank::MAX || rank(time, block.identity(row).0) < self.after {
+                    first.add(key(time, row));
+                }
+                Ok(())
+            };
+            let rows = rows.within(chunk.rows.clone());
+            match direction {
+                Direction::Older => rows.rev().try_for_each(&mut see)?,
+                Direction::Newer => rows.into_iter().try_for_each(&mut see)?,
+            }
+        }
+        let mut wanted = Vec::with_capacity(self.wanted);
+        for (time, row) in first.into_keys() {
+            let (time, row) = match direction {
+                Direction::Older => (time, row),
+                Direction::Newer => (!time, !row),
+            };
+            if rank(time, block.identity(row).0) >= self.limit {
+                wanted.push(row);
+            }
+        }
+        wanted.sort_unstable();
+        Ok(wanted)
+    }
+}
+
+/// The greatest of what is added, so many of them. Fast if most of them come first.
+struct Greatest<K> {
+    keys: Vec<K>,
+    wanted: usize,
+    /// There are as many as wanted that are not less.
+    least: Option<K>,
+}
+
+impl<K: Ord + Copy> Greatest<K> {
+    fn new(wanted: usize) -> Greatest<K> {
+        Greatest {
+            keys: Vec::with_capacity(2 * wanted),
+            wanted,
+            least: None,
         }
     }
-    if first.len() > wanted {
-        first.select_nth_unstable_by(wanted - 1, |one, other| other.cmp(one));
-        first.truncate(wanted);
+
+    fn least(&self) -> Option<K> {
+        self.least
     }
-    first.into_iter().map(|(_, row)| row).collect()
+
+    fn add(&mut self, key: K) {
+        if self.least.is_some_and(|least| key < least) {
+            return;
+        }
+        self.keys.push(key);
+        if self.keys.len() == 2 * self.wanted {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.keys.len() >= self.wanted {
+            let greatest_first = |one: &K, other: &K| other.cmp(one);
+            self.keys.select_nth_unstable_by(self.wanted - 1, greatest_first);
+            self.keys.truncate(self.wanted);
+            self.least = self.keys.last().copied();
+        }
+    }
+
+    /// In no order.
+    fn into_keys(mut self) -> Vec<K> {
+        self.cut();
+        self.keys
+    }
 }
 
 fn place(record: &StoredRecord) -> Cursor {

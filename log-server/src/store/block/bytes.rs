@@ -6,7 +6,7 @@
 //! wrong record.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::thread::LocalKey;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,6 +44,12 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static TEXT_COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many bytes of sections this thread has decompressed since it began.
+pub(in crate::store) fn unpacked_here() -> usize {
+    UNPACKED.get()
 }
 
 pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
@@ -264,6 +270,7 @@ impl<'a> Section<'a> {
                     .decompress(self.bytes, self.length),
             })
             .map_err(|_| damaged("a section cannot be decompressed"))?;
+        UNPACKED.set(UNPACKED.get().saturating_add(bytes.len()));
         if bytes.len() == self.length {
             Ok(Cow::Owned(bytes))
         } else {

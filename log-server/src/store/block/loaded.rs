@@ -1,7 +1,7 @@
 //! The columns of a block as they are read, kept as long as the block is looked at, so that what is decoded from them
 //! can borrow.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use typed_arena::Arena;
 
@@ -13,6 +13,8 @@ use super::{CALLSITE, Columns};
 pub(in crate::store) struct Loaded<'s> {
     columns: &'s dyn Columns,
     bytes: Arena<Vec<u8>>,
+    /// How many these are.
+    length: Cell<usize>,
     /// The call-site of each row, by which other columns are told.
     callsites: OnceCell<Vec<u32>>,
 }
@@ -22,6 +24,7 @@ impl<'s> Loaded<'s> {
         Loaded {
             columns,
             bytes: Arena::new(),
+            length: Cell::new(0),
             callsites: OnceCell::new(),
         }
     }
@@ -47,8 +50,14 @@ impl<'s> Loaded<'s> {
         Ok(self.callsites.get_or_init(|| codes))
     }
 
+    /// How many bytes are kept.
+    pub(in crate::store) fn bytes(&self) -> usize {
+        self.length.get()
+    }
+
     /// Keeps bytes as long as the columns.
     pub(super) fn keep(&self, bytes: Vec<u8>) -> &[u8] {
+        self.length.set(self.length.get() + bytes.len());
         self.bytes.alloc(bytes)
     }
 }

@@ -3,13 +3,14 @@
 //! The format, with the reason for every choice, is described in `store/FORMAT.md`. Knows nothing of SQLite: columns
 //! come and go as bytes with a number.
 //!
-//! Reading order: `bytes`, `integers`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
+//! Reading order: `bytes`, `integers`, `chunks`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
 //! contain), `head` (what rows share), `seal` (from batches to columns), `read` (an open block), `prune`, `select` and
 //! `fields` (which rows a filter finds), `records` and `count` (what is made of rows).
 
 mod bytes;
 mod rows;
 mod integers;
+mod chunks;
 mod codes;
 mod floats;
 mod loaded;
@@ -37,7 +38,8 @@ use log_record::LogRecord;
 use log_record::{Level, Timestamp};
 
 use super::StoreError;
-pub(in crate::store) use bytes::Damaged;
+pub(in crate::store) use bytes::{Damaged, unpacked_here};
+pub(in crate::store) use chunks::{Chunk, of as chunks_of};
 pub(in crate::store) use directory::{put as put_directory, read as read_directory};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use hostile::read_edited;
@@ -72,6 +74,7 @@ const SPAN_ID: u32 = 10;
 const THREAD: u32 = 12;
 /// In the place of [`SHAPE`] where the shapes are ranks by call-site.
 const RANKED_SHAPE: u32 = 14;
+const CHUNKS: u32 = 15;
 /// The first of the fields' columns, two numbers each.
 const FIELDS: u32 = 16;
 

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use log_record::{CallSite, Source, Timestamp};
+use log_record::{CallSite, Level, Source, Timestamp};
 
 use super::bytes::{Damaged, damaged};
+use super::chunks::Chunk;
 use super::codes::Codes;
 use super::filter::Filter;
 use super::floats::Floats;
@@ -14,7 +15,7 @@ use super::integers::Integers;
 use super::loaded::Loaded;
 use super::rows::Rows;
 use super::texts::Texts;
-use super::{CALLSITE, FIELDS, FILTER, HEAD, RANKED_SHAPE, SEQ, SHAPE, Summary, TIME};
+use super::{CALLSITE, FIELDS, FILTER, HEAD, RANKED_SHAPE, SEQ, SHAPE, Summary, TIME, chunks};
 use crate::store::RecordId;
 
 /// An open block.
@@ -23,10 +24,15 @@ pub(in crate::store) struct Block<'a> {
     pub(super) loaded: &'a Loaded<'a>,
     pub(super) head: Head<'a>,
     filter: Option<Filter<'a>>,
-    times: Option<Rc<Vec<i64>>>,
+    chunks: Option<Rc<[Chunk]>>,
+    times: Option<Integers<'a>>,
+    callsite_column: Option<Integers<'a>>,
     callsites: Option<&'a [u32]>,
     shapes: Option<Vec<u32>>,
+    seqs: Option<Integers<'a>>,
     texts: Vec<(u32, Texts<'a>)>,
+    /// By number of the field.
+    numbers: Vec<(usize, Numbers<'a>)>,
 }
 
 /// The values of a field that are no texts.
@@ -46,10 +52,14 @@ impl<'a> Block<'a> {
             loaded,
             head,
             filter: None,
+            chunks: None,
             times: None,
+            callsite_column: None,
             callsites: None,
             shapes: None,
+            seqs: None,
             texts: Vec::new(),
+            numbers: Vec::new(),
         })
     }
 
@@ -57,19 +67,28 @@ impl<'a> Block<'a> {
         self.summary.rows as usize
     }
 
-    /// The time of each row.
-    pub(in crate::store) fn times(&mut self) -> Result<Rc<Vec<i64>>, Damaged> {
-        if let Some(times) = &self.times {
-            return Ok(times.clone());
+    /// What is known of the rows by the chunk.
+    pub(in crate::store) fn chunks(&mut self) -> Result<Rc<[Chunk]>, Damaged> {
+        if let Some(chunks) = &self.chunks {
+            return Ok(chunks.clone());
         }
-        let times = Rc::new(self.of_each_row(self.time_column()?.all()?)?);
-        self.times = Some(times.clone());
-        Ok(times)
+        let chunks: Rc<[Chunk]> = chunks::of(&self.summary, self.loaded)?.into();
+        self.chunks = Some(chunks.clone());
+        Ok(chunks)
     }
 
-    /// The time of one row, which costs less than that of all.
-    pub(super) fn time_column(&self) -> Result<Integers<'a>, Damaged> {
-        Integers::read(&mut self.loaded.column(TIME)?)
+    /// The time of a row. Of rows that are near each other it costs less than of others.
+    pub(in crate::store) fn time(&mut self, row: usize) -> Result<i64, Damaged> {
+        let column = match &mut self.times {
+            Some(column) => column,
+            none => none.insert(Integers::read(&mut self.loaded.column(TIME)?)?),
+        };
+        let time = column.at(row)?;
+        if (self.summary.earliest.as_nanos()..=self.summary.latest.as_nanos()).contains(&time) {
+            Ok(time)
+        } else {
+            Err(damaged("a row is of another time than its block"))
+        }
     }
 
     /// The call-site of each row.
@@ -103,16 +122,20 @@ impl<'a> Block<'a> {
         self.shapes.as_ref().expect("who asks for one has read all")[row] as usize
     }
 
-    /// The call-sites of few rows, which costs less than those of all.
-    pub(super) fn callsites_of(&self, rows: &[usize]) -> Result<Vec<Arc<CallSite>>, Damaged> {
-        let known = &self.head.callsites;
-        let mut column = Integers::read(&mut self.loaded.column(CALLSITE)?)?;
-        let callsite = |row: &usize| {
-            let code = usize::try_from(column.at(*row)?).ok();
-            let callsite = code.and_then(|code| known.get(code));
-            callsite.cloned().ok_or(damaged("a row has no call-site"))
+    /// The call-site of a row. Of rows that are near each other it costs less than of others.
+    pub(super) fn callsite(&mut self, row: usize) -> Result<&Arc<CallSite>, Damaged> {
+        let column = match &mut self.callsite_column {
+            Some(column) => column,
+            none => none.insert(Integers::read(&mut self.loaded.column(CALLSITE)?)?),
         };
-        rows.iter().map(callsite).collect()
+        let code = usize::try_from(column.at(row)?).ok();
+        let callsite = code.and_then(|code| self.head.callsites.get(code));
+        callsite.ok_or(damaged("a row has no call-site"))
+    }
+
+    /// The level of a row, as [`Block::callsite`].
+    pub(in crate::store) fn level(&mut self, row: usize) -> Result<Level, Damaged> {
+        Ok(self.callsite(row)?.level)
     }
 
     fn of_each_row<T>(&self, values: Vec<T>) -> Result<Vec<T>, Damaged> {
@@ -131,8 +154,11 @@ impl<'a> Block<'a> {
     }
 
     /// The sequence numbers of the rows that have one.
-    pub(super) fn seqs(&self) -> Result<Integers<'a>, Damaged> {
-        Integers::read(&mut self.loaded.column(SEQ)?)
+    pub(super) fn seqs(&mut self) -> Result<&mut Integers<'a>, Damaged> {
+        match &mut self.seqs {
+            Some(seqs) => Ok(seqs),
+            none => Ok(none.insert(Integers::read(&mut self.loaded.column(SEQ)?)?)),
+        }
     }
 
     /// The column of texts of that number, opened once.
@@ -147,8 +173,19 @@ impl<'a> Block<'a> {
         Ok(&mut self.texts[index].1)
     }
 
-    /// The values of a field whose type is neither text nor JSON.
-    pub(super) fn numbers(&self, field: usize) -> Result<Numbers<'a>, Damaged> {
+    /// The values of a field whose type is neither text nor JSON, opened once.
+    pub(super) fn numbers(&mut self, field: usize) -> Result<&mut Numbers<'a>, Damaged> {
+        let index = match self.numbers.iter().position(|(known, _)| *known == field) {
+            Some(index) => index,
+            None => {
+                self.numbers.push((field, self.read_numbers(field)?));
+                self.numbers.len() - 1
+            }
+        };
+        Ok(&mut self.numbers[index].1)
+    }
+
+    fn read_numbers(&self, field: usize) -> Result<Numbers<'a>, Damaged> {
         let column = || self.loaded.column(field_column(field));
         let ints = || Integers::read(&mut column()?);
         Ok(match self.head.fields[field].type_ {

@@ -73,7 +73,7 @@ impl Block<'_> {
             let per_shape = self.per_shape(|shape| usize::from(shape.labels & label::SEQ != 0));
             let starts = self.starts(rows, &per_shape, before.as_deref())?;
             let (indexes, owners) = self.present(rows, &per_shape, &starts)?;
-            let mut seqs = self.seqs()?;
+            let seqs = self.seqs()?;
             for (index, owner) in indexes.into_iter().zip(owners) {
                 records[owner].record.seq = Some(seqs.at(index)? as u64);
             }
@@ -95,16 +95,15 @@ impl Block<'_> {
     /// Records with what needs no column of its own.
     fn bare(&mut self, rows: &[usize], parts: &Parts) -> Result<Vec<StoredRecord>, Damaged> {
         self.shape_codes()?;
-        let mut times = self.time_column()?;
-        let callsites = self.callsites_of(rows)?;
         rows.iter()
-            .zip(callsites)
-            .map(|(row, callsite)| {
+            .map(|row| {
+                let callsite = self.callsite(*row)?.clone();
+                let time = Timestamp::from_nanos(self.time(*row)?);
                 let (id, source) = self.identity(*row);
                 let source = source.clone();
                 let shape = &self.head.shapes[self.shape_code(*row)];
                 let record = LogRecord {
-                    time: Timestamp::from_nanos(times.at(*row)?),
+                    time,
                     flags: Flags::from_bits(shape.flags),
                     fields: if parts.has_fields() {
                         self.named(&shape.fields)
@@ -211,7 +210,7 @@ impl Block<'_> {
                 Ok(())
             }),
             Type::Null | Type::Bool | Type::Int | Type::UInt | Type::Float => {
-                let mut numbers = self.numbers(field)?;
+                let numbers = self.numbers(field)?;
                 for (index, value) in indexes.iter().enumerate() {
                     put(index, numbers.at(*value)?);
                 }

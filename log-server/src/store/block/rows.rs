@@ -1,5 +1,7 @@
 //! A set of a block's rows, one bit each.
 
+use std::ops::Range;
+
 /// Which of so many rows.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::store) struct Rows {
@@ -92,16 +94,18 @@ impl Rows {
         })
     }
 
-    /// The rows in the set, falling.
-    pub(in crate::store) fn iter_back(&self) -> impl Iterator<Item = usize> {
-        self.words.iter().enumerate().rev().flat_map(|(index, word)| {
-            let mut word = *word;
-            std::iter::from_fn(move || {
-                let bit = word.checked_ilog2()? as usize;
-                word &= !(1 << bit);
-                Some(index * 64 + bit)
-            })
-        })
+    /// The rows in the set that are within `range`, rising. The range begins with a multiple of 64.
+    pub(in crate::store) fn within(&self, range: Range<usize>) -> impl DoubleEndedIterator<Item = usize> {
+        let first = range.start / 64;
+        let words = self.words.get(first..range.end.min(self.length).div_ceil(64));
+        let bits = |(index, word): (usize, &u64)| {
+            let (word, start) = (*word, index * 64);
+            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| start + bit)
+        };
+        let words = words.unwrap_or_default().iter().enumerate();
+        let words = words.map(move |(index, word)| (first + index, word));
+        words.filter(|(_, word)| **word != 0).flat_map(bits)
     }
 
     fn trim(&mut self) {
@@ -127,7 +131,11 @@ mod tests {
                 thirds.iter().collect::<Vec<_>>(),
                 (0..length).step_by(3).collect::<Vec<_>>()
             );
-            assert!(thirds.iter_back().eq((0..length).step_by(3).rev()));
+            for range in [0..length, 64..length, 64..128] {
+                let end = range.end.min(length);
+                let expected = (0..end).step_by(3).filter(|row| *row >= range.start);
+                assert!(thirds.within(range.clone()).eq(expected), "{range:?} of {length}");
+            }
             let mut both = thirds.clone();
             both.unite(&others);
             assert!(both == Rows::all(length) && both.is_full());

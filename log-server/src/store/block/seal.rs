@@ -10,10 +10,10 @@ use super::bytes::seal_column;
 use super::filter::{self, Terms};
 use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
 use super::{
-    CALLSITE, FIELDS, FILTER, HEAD, MESSAGE, RANKED_SHAPE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD,
+    CALLSITE, CHUNKS, FIELDS, FILTER, HEAD, MESSAGE, RANKED_SHAPE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD,
     TIME, TRACE_ID,
 };
-use super::{codes, floats, integers, packed, texts};
+use super::{chunks, codes, floats, integers, packed, texts};
 use crate::store::StoredBatch;
 
 /// Beyond so many fields, or so many shapes, records are packed: a service that makes up names must not make a block of
@@ -324,6 +324,8 @@ impl<'r> Gathered<'r> {
             shapes: self.shapes,
         };
         out.with(HEAD, |bytes| head.put(bytes));
+        let level = |row: usize| head.callsites[self.callsite_codes[row] as usize].level;
+        out.with(CHUNKS, |bytes| chunks::put(bytes, &summary, &self.times, level));
         out.with(TIME, |bytes| integers::put(bytes, &self.times));
         out.with(CALLSITE, |bytes| integers::put_codes(bytes, &self.callsite_codes));
         let mut shapes = Vec::new();

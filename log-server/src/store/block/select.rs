@@ -48,11 +48,30 @@ impl Block<'_> {
         let mut rows = if range.holds(earliest) && range.holds(latest) {
             Rows::all(self.rows())
         } else {
-            let times = self.times()?;
-            Rows::where_true(times.len(), |row| range.holds(Timestamp::from_nanos(times[row])))
+            self.within(range)?
         };
         if !rows.is_empty() && *filter != Filter::All {
             rows.intersect(&self.found(filter)?);
+        }
+        Ok(rows)
+    }
+
+    /// The rows of that time.
+    fn within(&mut self, range: TimeRange) -> Result<Rows, Damaged> {
+        let mut rows = Rows::none(self.rows());
+        let holds = |time| range.holds(Timestamp::from_nanos(time));
+        for chunk in self.chunks()?.iter() {
+            let (first, last) = (holds(chunk.earliest), holds(chunk.latest));
+            let around = range.from.as_nanos() > chunk.earliest && range.to.as_nanos() <= chunk.latest;
+            if first && last {
+                chunk.rows.clone().for_each(|row| rows.insert(row));
+            } else if first || last || around {
+                for row in chunk.rows.clone() {
+                    if holds(self.time(row)?) {
+                        rows.insert(row);
+                    }
+                }
+            }
         }
         Ok(rows)
     }
