@@ -47,7 +47,7 @@ async fn the_newest_issue_is_on_top_however_rare_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_phone_no_table_of_it_is_cut() {
+async fn on_a_phone_nothing_of_it_is_cut() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?view=overview&from=all", stack.page), 390).await;
     browser.until_it_is(SERVICES, json!(["web", "auth"])).await;
@@ -56,6 +56,15 @@ async fn on_a_phone_no_table_of_it_is_cut() {
     let columns = "return [...document.querySelectorAll('.services thead th')].filter((each) => each.offsetWidth > 0).map((each) => each.textContent)";
     let expected = ["Service", "A minute", "Errors", "Lost", "Last seen"];
     assert_eq!(browser.run(columns).await, json!(expected));
+
+    // The fields are a drawer as high as the screen.
+    browser
+        .driver
+        .goto(format!("{}/?view=records&from=all&fields=1", stack.page))
+        .await
+        .unwrap();
+    let high = "const { top, height } = document.getElementById('fields').getBoundingClientRect(); return top === 0 && height === innerHeight";
+    browser.until_it_is(high, json!(true)).await;
     browser.close().await;
 }
 

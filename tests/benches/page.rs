@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "tests of the page need more of it")]
 #[path = "../browser.rs"]
 mod browser;
+#[expect(dead_code, reason = "peers go on and back in them")]
 #[path = "peers/records.rs"]
 mod records;
 

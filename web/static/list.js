@@ -26,6 +26,9 @@ const DEFAULT_COLUMNS = "service";
 /** Rows by which the width of columns is chosen. */
 const SAMPLE = 200;
 
+/** Rows that come at once and are tinted for a moment: of more, the whole screen would never be anything but tinted. */
+const TINTED = 10;
+
 /** Pixels: the lowest that a row is, and what always stands above the list. */
 const LOWEST_ROW = 17;
 const ROW = 22;
@@ -114,7 +117,7 @@ export class List {
     for (const record of records) {
       if (this.items.has(record.id)) continue;
       const item = this.item(record);
-      item.classList.add("fresh");
+      if (records.length <= TINTED) item.classList.add("fresh");
       const older = this.firstOlder(sortKey(record.time));
       if (older) older.before(item);
       else this.root.lastElementChild?.append(item);
