@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
 use crate::browser::Browser;
-use crate::canned::{Canned, hostile};
 use crate::finding::stack;
 
 /// The half minute of the records that [`stack`] has.
@@ -368,53 +367,5 @@ async fn nothing_found_says_why_and_what_to_do() {
             json!(true),
         )
         .await;
-    browser.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_search_says_what_it_cost_and_one_that_hangs_can_be_cancelled() {
-    fn hanging(asked: &str, query: &str) -> Value {
-        match asked {
-            // Never answered.
-            "search" | "histogram" if query.contains("hang") => json!(false),
-            _ => hostile(asked, query),
-        }
-    }
-    let stack = stack().await;
-    let browser = at(&stack, "?q=service:web&from=all").await;
-    browser.until_rows(30).await;
-    let cost = "return /^30 records · [0-9,]+ scanned · [0-9.]+ (µs|ms|s)$/.test(document.getElementById('summary').textContent)";
-    browser.until_it_is(cost, json!(true)).await;
-    browser.search("service:web |").await;
-    let said = browser
-        .run("return document.getElementById('reading').textContent")
-        .await;
-    assert!(!said.as_str().unwrap().is_empty(), "{said}");
-
-    let canned = Canned::start(hanging).await;
-    browser
-        .driver
-        .goto(format!("{}/?q=x&from=all", canned.page))
-        .await
-        .unwrap();
-    browser.until_rows(7).await;
-    browser.search("hang").await;
-    browser
-        .until_it_is("return document.getElementById('progress').hidden", json!(false))
-        .await;
-    // As a finger does it: the Enter key clicks the button too, and means another search.
-    let cancel = browser.driver.find(By::Id("run")).await.unwrap();
-    cancel.click().await.unwrap();
-    browser
-        .until_it_is(
-            "return document.getElementById('summary').textContent",
-            json!("Cancelled."),
-        )
-        .await;
-    browser
-        .until_it_is("return document.getElementById('progress').hidden", json!(true))
-        .await;
-    // What was found before still stands.
-    browser.until_rows(7).await;
     browser.close().await;
 }

@@ -104,6 +104,50 @@ async fn columns_are_chosen_moved_and_taken_away_and_the_address_keeps_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_sorted_by_a_click_and_a_chart_has_a_scale() {
+    let stack = stack().await;
+    let query = "?q=service:web+%7C+count+by+path,+user_id&from=all";
+    let browser = Browser::open(&format!("{}/{query}", stack.page), 1_440).await;
+    let column = |at: u8| {
+        format!(
+            "return [...document.querySelectorAll('#result tbody tr td:nth-child({at})')].map((each) => each.textContent)"
+        )
+    };
+    browser
+        .until_it_is(&format!("{}.length", column(1)), json!(6))
+        .await;
+    let sorted = "return [...document.querySelectorAll('#result th')].map((each) => each.ariaSort)";
+    assert_eq!(browser.run(sorted).await, json!([null, null, null]));
+    let name = |at: u8| format!("document.querySelector('#result th:nth-child({at}) button').click()");
+    browser.run(&name(2)).await;
+    browser
+        .until_query("service:web | count by path, user_id | sort user_id desc")
+        .await;
+    browser
+        .until_it_is(&column(2), json!(["2", "2", "1", "1", "0", "0"]))
+        .await;
+    assert_eq!(browser.run(sorted).await, json!([null, "descending", null]));
+    browser.run(&name(2)).await;
+    browser
+        .until_it_is(&column(2), json!(["0", "0", "1", "1", "2", "2"]))
+        .await;
+    browser.run(&name(1)).await;
+    browser
+        .until_query("service:web | count by path, user_id | sort path")
+        .await;
+    browser.driver.back().await.unwrap();
+    browser
+        .until_query("service:web | count by path, user_id | sort user_id")
+        .await;
+
+    browser.search("service:web | timechart 10s count").await;
+    let scale =
+        "return [...document.querySelectorAll('#result .level-line')].map((each) => each.textContent)";
+    browser.until_it_is(scale, json!(["5", "10"])).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fields_show_their_values_and_a_click_filters() {
     let stack = stack().await;
     let browser = Browser::open(&format!("{}/?q=service:web&from=all", stack.page), 1_440).await;

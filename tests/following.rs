@@ -127,6 +127,9 @@ async fn a_hundred_thousand_records_do_not_move_the_page_of_who_reads() {
     let rows =
         "const rows = document.querySelectorAll('#list .row').length; return rows > 90 && rows <= 2000";
     browser.until_it_is(rows, json!(true)).await;
+    // Few that come are tinted for a moment; so many are not.
+    let tinted = "return document.querySelectorAll('#list .fresh').length";
+    assert_eq!(browser.run(tinted).await, json!(0));
     // What could not be shown is said.
     let gap = "return document.querySelector('#list .gap')?.textContent.includes('faster than this page reads') ?? false";
     browser.until_it_is(gap, json!(true)).await;
@@ -153,6 +156,8 @@ async fn selected_text_holds_new_records_back_until_asked_for() {
     until_exactly(&browser, 0..3).await;
     browser.run("document.getElementById('pill').click()").await;
     until_exactly(&browser, 0..5).await;
+    let tinted = "return document.querySelectorAll('#list .fresh').length";
+    assert_eq!(browser.run(tinted).await, json!(2));
     browser.press(".").await;
     browser.until_it_is(CONNECTED, json!("off")).await;
     browser.close().await;

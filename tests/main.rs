@@ -14,6 +14,8 @@ mod browser; // a real browser for one test
 mod page; // the search page in a real browser
 mod finding; // the page: completion, columns, fields, surroundings, traces, files, saved searches
 mod browsing; // the page: time, chart, keys, looks, issues, losses, nothing found
+mod overview; // the page: what one sees first
+mod waiting; // the page: what is asked and drawn first, and what is said while an answer takes long
 mod following; // the page: new records as they arrive
 mod canned; // the page over made-up answers
 mod views; // every view of the page: hostile text, accessibility

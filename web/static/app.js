@@ -114,10 +114,11 @@ function go(change, { again = false, replace = false } = {}) {
   const next = { ...state, ...change };
   const alike = searchesAlike(state, next);
   state = next;
+  // The question first: the server works on it while the page says what it shows.
+  if (!alike || again) run();
   if (alike || replace) history.replaceState(null, "", writeState(state));
   else history.pushState(null, "", writeState(state));
   showState();
-  if (!alike || again) run();
 }
 
 const TITLES = /** @type {Record<View, string>} */ ({
@@ -296,8 +297,8 @@ byId("views").addEventListener("click", (event) => {
 window.addEventListener("popstate", () => {
   const before = state;
   state = readState(location.search);
-  showState();
   if (!searchesAlike(before, state)) run();
+  showState();
 });
 listenForKeys({
   query: () => bar.focus(),
@@ -321,5 +322,5 @@ new ResizeObserver(([entry]) => {
 // The rows of the page one goes back to come from a new search: where it was scrolled to means nothing to them.
 history.scrollRestoration = "manual";
 showTheme();
-showState();
 run();
+showState();

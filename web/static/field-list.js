@@ -32,6 +32,8 @@ export class FieldList {
     this.ofSpans = [];
     this.parameters = /** @type {Record<string, string>} */ ({});
     this.asked = "";
+    /** Rows are on their way, and come first. */
+    this.held = false;
     this.controller = new AbortController();
     this.box.addEventListener("input", () => this.draw());
     byId("fields-close").addEventListener("click", () => on.close());
@@ -45,14 +47,21 @@ export class FieldList {
     this.root.hidden = !shown;
     this.parameters = parameters;
     const asked = JSON.stringify(parameters);
-    if (!shown || asked === this.asked) return this.mark();
+    if (!shown || this.held || asked === this.asked) return this.mark();
     this.asked = asked;
     this.load();
   }
 
-  /** The search that stands was made again. */
+  /** A search is made: what its records have is asked when it is `release`d. */
   again() {
     this.asked = "";
+    this.held = true;
+  }
+
+  /** Nothing is in the way any more. */
+  release() {
+    this.held = false;
+    this.show(!this.root.hidden, this.parameters);
   }
 
   /** Fields of spans are told by the records at hand: the server counts those that records have of their own. @param {LogRecord[]} records */

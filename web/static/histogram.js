@@ -96,7 +96,7 @@ export class Histogram {
     const span = drawn.to - drawn.from;
     // A mark has its label to the right, so the last stretch has no room for one.
     const end = drawn.to - (span * 40) / Math.max(this.width, 40);
-    const labels = ticks(drawn.from, end, Math.max(2, Math.floor(this.width / 110)), this.utc);
+    const labels = ticks(drawn.from, end, Math.max(2, Math.floor(this.width / (this.width < 600 ? 80 : 110))), this.utc);
     this.axis.replaceChildren(
       ...labels.map(({ at, label }) => {
         const mark = element("span", {}, label);

@@ -27,7 +27,7 @@ export class Issues {
     this.asking = new Asking(on);
     /** @type {Issue[] | null} null until the server has answered */
     this.issues = null;
-    /** How many there are; the rarest of very many are not told. */
+    /** How many there are; of very many only those are told that the order puts first. */
     this.total = 0;
     /** @type {string | null} */
     this.partial = null;
@@ -35,27 +35,29 @@ export class Issues {
 
   stop() {
     this.asking.stop();
+    this.root.setAttribute("aria-busy", "false");
   }
 
   /** @param {State} state */
   async run(state) {
-    this.issues = null;
     this.draw(state);
-    await this.asking.run(async (signal) => {
-      const answer = await issues(searchParameters(state), signal);
+    this.root.setAttribute("aria-busy", "true");
+    const ended = await this.asking.run(async (signal) => {
+      const answer = await issues({ ...searchParameters(state), sort: state.sort || "last" }, signal);
       if (signal.aborted) return;
       this.issues = answer.issues;
       this.total = Number(answer.total ?? answer.issues.length);
       this.partial = answer.partial;
       this.draw(state);
     });
+    if (ended) this.root.setAttribute("aria-busy", "false");
   }
 
   /** @param {State} state */
   draw(state) {
     const { issues, total, partial } = this;
     const many = `${total.toLocaleString("en")} ${total === 1 ? "issue" : "issues"}`;
-    const rest = issues && issues.length < total && `the ${issues.length} most frequent`;
+    const rest = issues && issues.length < total && `${issues.length} shown`;
     const sort = (/** @type {State["sort"]} */ value, /** @type {string} */ words) =>
       element(
         "button",

@@ -26,6 +26,14 @@ const DEFAULT_COLUMNS = "service";
 /** Rows by which the width of columns is chosen. */
 const SAMPLE = 200;
 
+/** Rows that come at once and are tinted for a moment: of more, the whole screen would never be anything but tinted. */
+const TINTED = 10;
+
+/** Pixels: the lowest that a row is, and what always stands above the list. */
+const LOWEST_ROW = 17;
+const ROW = 22;
+const ABOVE = 200;
+
 export class List {
   /**
    * @param {HTMLElement} root
@@ -50,31 +58,49 @@ export class List {
     this.utc = false;
     /** @type {string[]} */
     this.sought = [];
+    /** Below what one sees, and not drawn yet. @type {LogRecord[]} */
+    this.below = [];
     this.root.addEventListener("click", (event) => this.clicked(event));
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.root.addEventListener("focusin", (event) => this.focused(event));
   }
 
   get size() {
-    return this.items.size;
+    return this.items.size + this.below.length;
   }
 
   get hasOpen() {
     return this.root.querySelector(".open") !== null;
   }
 
-  /** @param {LogRecord[]} records @param {boolean} utc @param {string[]} [sought] words to mark */
+  /**
+   * Draws what one sees of them; the others when `complete` is called, or one of them is wanted. Making and laying out
+   * a hundred rows takes three times as long as the thirty that a screen holds.
+   * @param {LogRecord[]} records @param {boolean} utc @param {string[]} [sought] words to mark
+   */
   replace(records, utc, sought = []) {
     this.utc = utc;
     this.sought = sought;
     this.items.clear();
     this.root.replaceChildren();
-    this.append(records);
-    this.fit();
+    const seen = Math.ceil((innerHeight - ABOVE) / (this.root.classList.contains("dense") ? LOWEST_ROW : ROW));
+    this.below = [];
+    this.append(records.slice(0, seen));
+    this.below = records.slice(seen);
+    this.fit(records);
+  }
+
+  /** Draws what was left for later. */
+  complete() {
+    const { below } = this;
+    this.below = [];
+    const items = below.filter(({ id }) => !this.items.has(id)).map((record) => this.item(record));
+    this.root.lastElementChild?.append(...items);
   }
 
   /** The next page. @param {LogRecord[]} records newest first, none newer than those in the list */
   append(records) {
+    this.complete();
     const page = element("ol", { class: "page" });
     for (const record of records) {
       if (!this.items.has(record.id)) page.append(this.item(record));
@@ -85,12 +111,13 @@ export class List {
 
   /** What came in live. @param {Taken} taken */
   insert({ records, skipped, uncounted }) {
+    this.complete();
     if (!this.root.firstElementChild) this.root.append(element("ol", { class: "page" }));
     if (skipped > 0 || uncounted) this.root.firstElementChild?.prepend(gap(skipped, uncounted));
     for (const record of records) {
       if (this.items.has(record.id)) continue;
       const item = this.item(record);
-      item.classList.add("fresh");
+      if (records.length <= TINTED) item.classList.add("fresh");
       const older = this.firstOlder(sortKey(record.time));
       if (older) older.before(item);
       else this.root.lastElementChild?.append(item);
@@ -113,6 +140,7 @@ export class List {
 
   /** @param {boolean} utc */
   showZone(utc) {
+    this.complete();
     this.utc = utc;
     for (const item of this.items.values()) {
       const row = this.rows.get(item);
@@ -127,6 +155,7 @@ export class List {
     this.root.classList.toggle("bare", bare);
     for (const part of [this.root, this.header]) part.classList.toggle("dense", dense);
     if (columns.join() === this.columns.join()) return;
+    this.complete();
     this.columns = columns;
     for (const item of this.items.values()) {
       const row = this.rows.get(item);
@@ -134,16 +163,14 @@ export class List {
       row.head.replaceChildren(...this.cells(row.record));
       mark(row.head, this.sought);
     }
-    this.fit();
+    this.fit([...this.items.values()].flatMap((item) => this.rows.get(item)?.record ?? []));
   }
 
-  /** Columns as wide as what stands in them, and their names above them. */
-  fit() {
-    const rows = [...this.items.values()].slice(0, SAMPLE).map((item) => this.rows.get(item));
-    const records = rows.flatMap((row) => (row ? [row.record] : []));
+  /** Columns as wide as what stands in them, and their names above them. @param {LogRecord[]} records */
+  fit(records) {
     const isDefault = this.columns.join() === DEFAULT_COLUMNS;
     // The one that is always there keeps its width: nothing moves from search to search.
-    const widths = isDefault ? [13] : this.columns.map((name) => columnWidth(name, records));
+    const widths = isDefault ? [13] : this.columns.map((name) => columnWidth(name, records.slice(0, SAMPLE)));
     const template = ["18ch", "2ch", ...widths.map((width) => `${width}ch`), "minmax(0, 1fr)"].join(" ");
     for (const part of [this.root, this.header]) part.style.setProperty("--template", template);
     this.header.hidden = isDefault;
@@ -177,6 +204,7 @@ export class List {
 
   /** Marks this record and brings it into the middle. @param {string} id */
   mark(id) {
+    this.complete();
     const item = this.items.get(id);
     item?.classList.add("linked");
     item?.scrollIntoView({ block: "center" });
@@ -184,6 +212,7 @@ export class List {
 
   /** Opens this record and brings it into view. @param {string} id @returns {boolean} whether it is here */
   reveal(id) {
+    this.complete();
     const item = this.items.get(id);
     if (!item) return false;
     this.toggle(item, true);
@@ -199,6 +228,7 @@ export class List {
    * @param {(record: LogRecord) => boolean} passes
    */
   move(step, passes = () => true) {
+    this.complete();
     const current = this.root.querySelector("li:focus-within");
     let item = current ? sibling(current, step) : this.firstInView();
     while (item) {

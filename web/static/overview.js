@@ -4,13 +4,14 @@
  *
  * @import { Issue, ServiceStats, Stats } from "./api.js"
  * @import { State } from "./state.js"
+ * @typedef {{ issues: Issue[], total?: number }} Found
  */
 
 import { isAbsent, issues, stats } from "./api.js";
 import { Asking } from "./asking.js";
 import { byId, element, text } from "./element.js";
 import { nothingStored } from "./empty.js";
-import { issueList } from "./issues.js";
+import { issueList, sorted } from "./issues.js";
 import { term } from "./query-text.js";
 import { searchParameters } from "./state.js";
 import { ago, stamp } from "./time.js";
@@ -71,16 +72,17 @@ export class Overview {
   /** @param {Record<string, string>} range @param {AbortSignal} signal */
   async issues(range, signal) {
     try {
-      return (await issues(range, signal)).issues;
+      return await issues({ ...range, sort: "first", limit: String(ISSUES) }, signal);
     } catch (error) {
       if (signal.aborted || !isAbsent(error)) throw error;
       return null;
     }
   }
 
-  /** @param {Stats} told @param {Issue[] | null} found @param {boolean} utc */
+  /** @param {Stats} told @param {Found | null} found @param {boolean} utc */
   draw(told, found, utc) {
-    if (Number(told.store.records) === 0) {
+    // A count that the time limit cut short says nothing: who sent something shows that there is something.
+    if (Number(told.store.records) === 0 && told.services.length === 0 && told.partial === null) {
       const live = () => this.on.go({ view: "records", live: true });
       const said = nothingStored({ live, copy: this.on.copy });
       return this.root.replaceChildren(element("div", { class: "empty" }, ...said));
@@ -95,7 +97,7 @@ export class Overview {
 
   /** @param {ServiceStats[]} services */
   services(services) {
-    const head = ["Service", "Records a minute", "Errors", "Lost", "Last seen", "Records", "Size"];
+    const head = ["Service", "A minute", "Errors", "Lost", "Last seen", "Records", "Size"];
     const rows = [...services].sort((one, other) => Number(other.rate_per_minute) - Number(one.rate_per_minute));
     return element(
       "div",
@@ -109,7 +111,17 @@ export class Overview {
           element(
             "tr",
             {},
-            ...head.map((name, at) => element("th", { scope: "col", class: at > 0 ? "number" : undefined }, name)),
+            ...head.map((name, at) =>
+              element(
+                "th",
+                {
+                  scope: "col",
+                  class: at === 0 ? undefined : at > 4 ? "number rest" : "number",
+                  title: at === 1 ? "Records a minute" : undefined,
+                },
+                name,
+              ),
+            ),
           ),
         ),
         element("tbody", {}, ...rows.map((service) => this.service(service))),
@@ -130,34 +142,34 @@ export class Overview {
       number(rate < 10 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en")),
       element(
         "td",
-        { class: `number${errors > 0 ? " level-error" : ""}` },
+        { class: `number ${errors > 0 ? "level-error" : "muted"}` },
         errors > 0 ? this.link(errors.toLocaleString("en"), `${own} level:error`) : "0",
       ),
       element(
         "td",
-        { class: `number${lost > 0 ? " level-warn" : ""}` },
+        { class: `number ${lost > 0 ? "level-warn" : "muted"}` },
         lost > 0 ? this.link(lost.toLocaleString("en"), `${own} flags:lost`) : "0",
       ),
       element("td", { class: "number", title: seen ?? "" }, seen ? ago(Date.parse(seen), Date.now()) : "never"),
-      number(Number(service.records).toLocaleString("en")),
-      number(size(Number(service.bytes))),
+      // On a phone there is room for what is wrong, not for how much there is.
+      number(Number(service.records).toLocaleString("en"), "rest"),
+      number(size(Number(service.bytes)), "rest"),
     );
   }
 
-  /** @param {Issue[]} found */
-  newest(found) {
-    const shown = [...found].sort((one, other) => Date.parse(other.first_seen) - Date.parse(one.first_seen));
+  /** @param {Found} found */
+  newest({ issues: found, total = found.length }) {
     const all = element(
       "button",
-      { type: "button", class: "link", click: () => this.on.go({ view: "issues" }) },
-      `all ${found.length.toLocaleString("en")}`,
+      { type: "button", class: "link", click: () => this.on.go({ view: "issues", sort: "first" }) },
+      `all ${Number(total).toLocaleString("en")}`,
     );
     return element(
       "section",
       { class: "card" },
       element("h2", {}, "Newest issues ", found.length > 0 ? all : null),
       found.length > 0
-        ? issueList(shown.slice(0, ISSUES), this.on.issue)
+        ? issueList(sorted(found, "first").slice(0, ISSUES), this.on.issue)
         : element("p", { class: "muted" }, "No errors in this range."),
     );
   }
@@ -217,9 +229,9 @@ export class Overview {
   }
 }
 
-/** @param {string} shown */
-function number(shown) {
-  return element("td", { class: "number" }, shown);
+/** @param {string} shown @param {string} [kind] */
+function number(shown, kind = "") {
+  return element("td", { class: `number ${kind}` }, shown);
 }
 
 /** How much something weighs, as one reads it. @param {number} bytes @returns {string} */

@@ -11,6 +11,9 @@ import { splitPipeline } from "./query-text.js";
 import { remember, remembered } from "./remember.js";
 import { Suggestions } from "./suggestions.js";
 
+/** Searches that take less long come without the way to end them: what flickers disturbs, and a double click means one. */
+const LONG = 300;
+
 /** Said where the reading of a query will stand, so that the room is not wasted. */
 const TIP = ["Words search everything; ", element("kbd", {}, "?"), " says more."];
 
@@ -29,14 +32,17 @@ export class QueryBar {
     this.reading = byId("reading");
     this.history = new QueryHistory(remembered("queries"), (list) => remember("queries", list));
     this.suggestions = new Suggestions(this.box, on.range);
-    this.running = false;
+    /** The button ends what runs. */
+    this.ends = false;
+    this.long = 0;
+    this.ticking = 0;
     byId("query-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
     this.button.addEventListener("click", (event) => {
       // Enter in the box clicks the button too, and means a new search.
-      if (!this.running || (event.detail === 0 && document.activeElement !== this.button)) return;
+      if (!this.ends || (event.detail === 0 && document.activeElement !== this.button)) return;
       event.preventDefault();
       on.cancel();
     });
@@ -62,9 +68,23 @@ export class QueryBar {
 
   /** @param {boolean} running */
   showRunning(running) {
-    this.running = running;
-    this.button.textContent = running ? "Cancel" : "Search";
+    clearTimeout(this.long);
+    if (running) this.long = window.setTimeout(() => this.offer(true), LONG);
+    else this.offer(false);
     byId("progress").hidden = !running;
+  }
+
+  /** @param {boolean} end what the button does */
+  offer(end) {
+    clearInterval(this.ticking);
+    if (end === this.ends) return;
+    this.ends = end;
+    this.button.textContent = end ? "Cancel" : "Search";
+    document.documentElement.classList.toggle("waits", end);
+    let seconds = 0;
+    // Something that takes seconds is told apart from something that is stuck.
+    const tick = () => (this.button.textContent = `Cancel · ${(seconds += 1)} s`);
+    if (end) this.ticking = window.setInterval(tick, 1000);
   }
 
   /** A view that asks for no records has no reading. */

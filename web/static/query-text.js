@@ -1,6 +1,8 @@
 /**
  * Changing a query by a click, as text: adds, replaces and negates terms and leaves the rest as it was typed.
  * Knows just enough of the language to see where a term ends; what a query means is the server's business. Pure.
+ *
+ * @import { Column } from "./api.js"
  */
 
 /** Written before `:` or `.` these mean the record itself; a service's own field of that name is `fields.<name>`. */
@@ -120,6 +122,34 @@ export function splitPipeline(query) {
     if (match[0] === "|") return { filter: query.slice(0, match.index), rest: query.slice(match.index) };
   }
   return { filter: query, rest: "" };
+}
+
+/**
+ * By which column a pipeline sorts its rows in the end; empty if by none.
+ * @param {string} query
+ * @returns {{ column: string, descending: boolean }}
+ */
+export function sorting(query) {
+  const [, column = "", direction] = /^\|\s*sort\s+(.*?)(?:\s+(asc|desc))?$/i.exec(lastStep(query).trim()) ?? [];
+  return { column, descending: direction?.toLowerCase() === "desc" };
+}
+
+/** The same rows, sorted by this column; the same column again turns them round. @param {string} query @param {Column} column */
+export function sortedBy(query, { name, kind }) {
+  const [, aggregate = "", field] = /^((?:sum|avg|min|max|distinct|p\d+) )?([^]*)$/.exec(name) ?? [];
+  const column = aggregate + quoteName(field);
+  const now = sorting(query);
+  // The largest numbers are what one looks for; texts begin with A.
+  const descending = now.column === column ? !now.descending : kind === "number";
+  const rest = now.column ? query.slice(0, query.length - lastStep(query).length) : query;
+  return `${rest.trim()} | sort ${column}${descending ? " desc" : ""}`;
+}
+
+/** The last step of a pipeline, from its `|` on. @param {string} query */
+function lastStep(query) {
+  let last = query.length;
+  for (const match of query.matchAll(SCAN)) if (match[0] === "|") last = match.index;
+  return query.slice(last);
 }
 
 /** The words and terms outside of parentheses, in order. @param {string} filter @returns {string[]} */

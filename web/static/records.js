@@ -27,7 +27,7 @@ import { bucketsFor, Histogram } from "./histogram.js";
 import { List } from "./list.js";
 import { Live } from "./live.js";
 import { soughtWords } from "./marks.js";
-import { splitPipeline } from "./query-text.js";
+import { sortedBy, splitPipeline } from "./query-text.js";
 import { recordView } from "./record.js";
 import { Result } from "./result.js";
 import { Search } from "./search.js";
@@ -76,14 +76,16 @@ export class Records {
     this.result = new Result({
       chart: (chart) => on.go({ chart }),
       only: on.record.only,
+      sort: (column) => on.go({ q: sortedBy(on.state().q, column) }),
       copy: on.copy,
     });
     this.search = new Search({
       running: (running) => {
         bar.showRunning(running);
-        byId("list").setAttribute("aria-busy", String(running));
       },
       found: (answer) => this.found(answer),
+      painted: () => this.painted(),
+      behind: () => this.fields.release(),
       older: (answer) => this.older(answer),
       counted: (answer) => this.counted(answer),
       failed: (error) => this.failed(error),
@@ -125,7 +127,6 @@ export class Records {
   async run(state) {
     this.stop();
     this.fields.again();
-    this.showLook(state);
     if (state.live && !splitPipeline(state.q).rest) {
       const { from: _from, to: _to, ...followed } = searchParameters(state);
       await this.live.start(followed);
@@ -147,12 +148,19 @@ export class Records {
   stop() {
     this.live.stop();
     this.search.cancel();
-    this.listStands = false;
+    this.stands(false);
+  }
+
+  /** @param {boolean} stands what is shown is what was asked for last */
+  stands(stands) {
+    this.listStands = stands;
+    for (const part of ["records", "summary"]) byId(part).setAttribute("aria-busy", String(!stands));
   }
 
   cancel() {
     this.search.cancel();
-    this.listStands = true;
+    this.fields.release();
+    this.stands(true);
     this.summary.say("Cancelled.");
   }
 
@@ -162,7 +170,7 @@ export class Records {
     this.fields.show(state.fields, searchParameters({ ...state, q: splitPipeline(state.q).filter }));
     byId("fields-open").setAttribute("aria-pressed", String(state.fields));
     byId("records").classList.toggle("with-fields", state.fields);
-    if (this.result.table) this.result.draw(state);
+    this.result.showLook(state);
     if (state.utc !== this.list.utc) {
       this.list.showZone(state.utc);
       this.chart.showZone(state.utc);
@@ -179,18 +187,25 @@ export class Records {
     const { columns, rows } = answer;
     this.result.show(columns && rows ? { ...answer, columns, rows } : null, state);
     const records = columns ? [] : answer.records;
+    // As long as only the first rows stand there, their end is near, and it is none.
+    this.endSeen.disconnect();
     this.list.replace(records, state.utc, soughtWords(answer.read_as));
-    this.listStands = true;
+    this.stands(true);
     this.fields.see(records);
     if (scrolled) scrollTo(0, 0);
     byId("empty").hidden = true;
     this.summary.found(answer, columns ? null : this.list.size, state.live);
-    this.showEnd();
     if (columns) return;
     if (records.length === 0) this.showEmpty();
     else this.firstView = false;
     if (state.id && !this.list.reveal(state.id) && state.to) this.on.say("The linked record is not among these.");
     this.live.flush();
+  }
+
+  /** What nobody sees yet follows what one sees. */
+  painted() {
+    this.list.complete();
+    this.showEnd();
   }
 
   /** @param {SearchAnswer} answer */
@@ -209,7 +224,8 @@ export class Records {
 
   /** @param {Error} error */
   failed(error) {
-    this.listStands = true;
+    this.fields.release();
+    this.stands(true);
     const { q } = this.on.state();
     const refused = error instanceof ApiError && error.status === 400;
     if (refused && q) return this.bar.showError(q, error.answer);

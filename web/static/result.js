@@ -8,12 +8,13 @@
 
 import { byId, element, text } from "./element.js";
 import { LEVELS, levelClass } from "./levels.js";
-import { term } from "./query-text.js";
+import { sortedBy, sorting, term } from "./query-text.js";
 import {
   cellText,
   csv,
   isTimeline,
   readable,
+  marks,
   rowBars,
   SERIES_MOST,
   stackedHighest,
@@ -31,6 +32,7 @@ export class Result {
    * @param {object} on
    * @param {(chart: State["chart"]) => void} on.chart
    * @param {(term: string) => void} on.only
+   * @param {(column: Column) => void} on.sort
    * @param {(text: string, what: string) => void} on.copy
    */
   constructor(on) {
@@ -38,6 +40,9 @@ export class Result {
     this.root = byId("result");
     /** @type {Table | null} */
     this.table = null;
+    /** As it is drawn. @type {State["chart"]} */
+    this.chart = "";
+    this.q = "";
     this.utc = false;
   }
 
@@ -49,9 +54,17 @@ export class Result {
   }
 
   /** @param {State} state */
-  draw({ chart, utc }) {
+  showLook(state) {
+    // Thousands of rows are not drawn anew because of something else.
+    if (state.chart !== this.chart || state.utc !== this.utc) this.draw(state);
+  }
+
+  /** @param {State} state */
+  draw({ q, chart, utc }) {
     const { table } = this;
     if (!table) return;
+    this.q = q;
+    this.chart = chart;
     this.utc = utc;
     const choices = /** @type {const} */ (["table", "bars", "lines"]);
     const possible = choices.filter((each) => each === "table" || (each === "bars" ? suits(table) !== "table" : isTimeline(table)));
@@ -97,7 +110,7 @@ export class Result {
       element(
         "table",
         { class: "grid" },
-        element("thead", {}, element("tr", {}, ...table.columns.map(headCell))),
+        element("thead", {}, element("tr", {}, ...table.columns.map((column) => this.headCell(column)))),
         element(
           "tbody",
           {},
@@ -105,6 +118,23 @@ export class Result {
         ),
       ),
       rows.length < table.rows.length && element("p", { class: "muted" }, "More rows are in the copy."),
+    );
+  }
+
+  /** @param {Column} column */
+  headCell(column) {
+    // Turned round, it would be sorted by this column as it is now.
+    const now = sorting(this.q);
+    const sorted = now.column !== "" && sorting(sortedBy(this.q, column)).column === now.column;
+    const click = () => this.on.sort(column);
+    return element(
+      "th",
+      {
+        scope: "col",
+        class: column.kind === "number" ? "number" : undefined,
+        "aria-sort": sorted ? (now.descending ? "descending" : "ascending") : undefined,
+      },
+      element("button", { type: "button", class: "sort", title: "Sort by it", click }, text(column.name)),
     );
   }
 
@@ -142,7 +172,7 @@ export class Result {
       const middle = (/** @type {number} */ at) => x(at) + 0.5;
       drawing.append(...series.map((each, at) => line(each.values, at, each.name, middle, y)));
     }
-    const plot = element("div", { class: "timeline-plot" });
+    const plot = element("div", { class: `timeline-plot ${shown}` });
     const tip = element("div", { class: "tip", role: "status", hidden: true });
     const axis = element("div", { class: "axis", "aria-hidden": "true" });
     for (const { at, label } of ticks(from, to - (to - from) / 20, 8, this.utc)) {
@@ -150,14 +180,21 @@ export class Result {
       mark.style.left = `${((at - from) / (to - from)) * 100}%`;
       axis.append(mark);
     }
-    plot.append(drawing, element("span", { class: "highest" }, readable(highest)), tip);
+    // At the bottom stands the axis.
+    const seen = marks(lowest, highest).filter((value) => y(value) < 0.95);
+    const levels = seen.map((value) => {
+      const level = element("span", { class: "level-line" }, readable(value));
+      level.style.top = `calc(16px + (100% - 16px) * ${y(value)})`;
+      return level;
+    });
+    plot.append(...levels, drawing, tip);
     plot.addEventListener("pointermove", (event) => this.point(event, plot, tip, drawn));
     plot.addEventListener("pointerleave", () => (tip.hidden = true));
     const legend = series.map(({ name }, at) =>
       element("li", { class: seriesClass(name, at) }, element("i", { class: "swatch" }), text(name)),
     );
     yield element("div", { class: "timeline" }, plot, axis);
-    yield element("ul", { class: "series-names" }, ...legend);
+    yield element("ul", { class: `series-names ${shown}` }, ...legend);
     if (all > SERIES_MOST)
       yield element("p", { class: "muted" }, `The ${SERIES_MOST} largest of ${all} series; the table has all.`);
   }
@@ -184,11 +221,6 @@ export class Result {
     const left = ((times[at] - from) / (to - from)) * box.width;
     tip.style.left = `${Math.max(0, Math.min(left + 12, box.width - tip.offsetWidth))}px`;
   }
-}
-
-/** @param {Column} column */
-function headCell(column) {
-  return element("th", { scope: "col", class: column.kind === "number" ? "number" : undefined }, text(column.name));
 }
 
 /** Levels have their own colours. @param {string} name @param {number} at */

@@ -1,11 +1,13 @@
 /**
- * One search at a time: the page of records, the histogram beside it, the pages after it. A new search or a cancel
+ * One search at a time: the page of records, the histogram behind it, the pages after it. A new search or a cancel
  * ends the one that runs, on the server too. Knows nothing of the document.
  *
  * @import { HistogramAnswer, SearchAnswer } from "./api.js"
  * @typedef {object} SearchEvents
  * @property {(running: boolean) => void} running
  * @property {(answer: SearchAnswer) => void} found the first page
+ * @property {() => void} painted the first page is on the screen
+ * @property {() => void} behind what is of less haste than the first page may be asked now
  * @property {(answer: SearchAnswer) => void} older a page after it
  * @property {(answer: HistogramAnswer | null) => void} counted null if it could not be counted
  * @property {(error: Error) => void} failed
@@ -46,14 +48,24 @@ export class Search {
     this.next = null;
     await this.work(signal, async () => {
       const limit = makesTable(parameters.q ?? "") ? TABLE : PAGE;
-      const asked = search({ ...parameters, limit }, signal);
-      const counted = ahead(asked).then((wanted) => wanted && this.count(parameters, buckets, signal));
-      const answer = await asked;
+      let counted = /** @type {Promise<boolean> | null} */ (null);
+      const behind = () => {
+        if (signal.aborted) return null;
+        if (counted === null) this.on.behind();
+        return (counted ??= this.count(parameters, buckets, signal));
+      };
+      const late = setTimeout(behind, HEAD_START);
+      const answer = await search({ ...parameters, limit }, signal).finally(() => clearTimeout(late));
       if (signal.aborted) return;
       this.next = answer.next;
       this.on.found(answer);
+      await onScreen();
+      if (signal.aborted) return;
+      // The question first: the server works on it while the rest of the page is made.
+      const told = behind();
+      this.on.painted();
       // The records are what was asked for: they come without a chart if need be.
-      if (!(await counted) && !signal.aborted) this.on.counted(null);
+      if (!(await told) && !signal.aborted) this.on.counted(null);
     });
   }
 
@@ -135,24 +147,12 @@ const HEAD_START = 500;
 /** A tab that nobody sees paints nothing: then the chart waits no longer than this. */
 const PAINTED = 100;
 
-/** Resolves when the rows are painted, or late: then true. False if there will be none. @param {Promise<unknown>} asked @returns {Promise<boolean>} */
-function ahead(asked) {
-  const late = after(HEAD_START).then(() => true);
-  const there = asked.then(() => Promise.race([painted(), after(PAINTED)])).then(
-    () => true,
-    () => false,
-  );
-  return Promise.race([there, late]);
-}
-
-/** @param {number} ms @returns {Promise<void>} */
-function after(ms) {
-  return new Promise((settled) => setTimeout(settled, ms));
-}
-
-/** Resolves when what stands in the document now is on the screen: a frame begins before it is painted. @returns {Promise<void>} */
-function painted() {
-  return new Promise((settled) => requestAnimationFrame(() => setTimeout(settled)));
+/** Resolves when what stands in the document now is on the screen: a frame is shown when the next one begins. @returns {Promise<void>} */
+function onScreen() {
+  return new Promise((settled) => {
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(settled)));
+    setTimeout(settled, PAINTED);
+  });
 }
 
 /** Whether the query ends in rows that are no records. @param {string} query */

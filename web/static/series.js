@@ -102,6 +102,15 @@ export function stackedHighest({ times, series }) {
   return Math.max(0, ...sums);
 }
 
+/** Round values between these, few enough to be told apart at a glance. @param {number} lowest @param {number} highest */
+export function marks(lowest, highest) {
+  const rough = (highest - lowest) / 4 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 5].find((each) => each * power >= rough) ?? 10) * power;
+  const first = Math.ceil(lowest / step);
+  return Array.from({ length: Math.floor(highest / step) - first + 1 }, (_, at) => (first + at) * step);
+}
+
 /** The first column of numbers as bars; the other columns say what each is. @param {Table} table @returns {RowBar[]} */
 export function rowBars(table) {
   const measured = table.columns.findIndex((column) => column.kind === "number");

@@ -121,6 +121,7 @@ export function searchesAlike(before, after) {
   const asked = /** @type {(keyof State)[]} */ (["view", "q", "asText", "from", "to", "live"]);
   if (after.view === "context") asked.push("id", "scope", "around");
   if (after.view === "trace") asked.push("trace");
+  if (after.view === "issues") asked.push("sort");
   return asked.every((name) => before[name] === after[name]);
 }
 

@@ -59,7 +59,7 @@ export class Summary {
       [shown, cost].filter(Boolean).join(" · "),
     );
     if (this.partial)
-      this.root.append(element("span", { class: "partial" }, " Partial: ", text(this.partial)));
+      this.root.append(element("span", { class: "partial" }, " · Partial: ", text(this.partial)));
   }
 }
 

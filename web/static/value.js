@@ -26,9 +26,13 @@ export class ExactNumber {
   }
 }
 
+/** A number that may be written otherwise than `String` writes it: long, with an exponent, very small, or with a zero at its end. */
+const UNUSUAL = /[:,[]\s*(?:-0\s*[,}\]]|-?(?:\d[\d.]{15}|\d+(?:\.\d+)?[eE]|0\.000000|\d+\.\d*0\s*[,}\]]))/;
+
 /** @param {string} text @returns {any} */
 export function parse(text) {
-  return JSON.parse(text, exactly);
+  // Asked about every value, the browser takes six times as long.
+  return UNUSUAL.test(text) ? JSON.parse(text, exactly) : JSON.parse(text);
 }
 
 /** @param {string} _key @param {any} value @param {{ source?: string }} [context] */

@@ -7,6 +7,8 @@ import {
   ownField,
   phrase,
   quote,
+  sortedBy,
+  sorting,
   split,
   splitPipeline,
   term,
@@ -107,4 +109,18 @@ test("quotes, groups and regular expressions hold together", () => {
 
 test("text becomes one phrase", () => {
   assert.equal(phrase('service:"x'), '"service:\\"x"');
+});
+
+test("a table is sorted by a column, and turned round by the same one", () => {
+  const check = (/** @type {string} */ query, /** @type {string} */ name, /** @type {"text" | "number"} */ kind, /** @type {string} */ expected) =>
+    assert.equal(sortedBy(query, { name, kind }), expected);
+  check("x | count by path", "count", "number", "x | count by path | sort count desc");
+  check("x | count by path | sort count desc", "count", "number", "x | count by path | sort count");
+  check("x | count by path | sort count", "count", "number", "x | count by path | sort count desc");
+  check("x | count by path | sort count desc", "path", "text", "x | count by path | sort path");
+  check("| stats avg latency_ms by a", "avg latency_ms", "number", "| stats avg latency_ms by a | sort avg latency_ms desc");
+  check('| top 5 "a | b"', "a | b", "text", '| top 5 "a | b" | sort "a | b"');
+  check("| count by path | limit 5", "path", "text", "| count by path | limit 5 | sort path");
+  assert.deepEqual(sorting("x | sort a b desc"), { column: "a b", descending: true });
+  assert.deepEqual(sorting('"| sort a"'), { column: "", descending: false });
 });

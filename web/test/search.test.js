@@ -31,6 +31,8 @@ function search() {
   return new Search({
     running: (running) => told.push(running ? "running" : "done"),
     found: ({ next }) => told.push(`found, then ${next}`),
+    painted: () => told.push("painted"),
+    behind: () => told.push("behind"),
     older: ({ next }) => told.push(`older, then ${next}`),
     counted: (answer) => told.push(answer ? `counted ${answer.total}` : "not counted"),
     failed: (error) => told.push(error.message),
@@ -51,11 +53,37 @@ test("the next page comes while the chart is still counted, and the bar runs to 
   one.older();
   await answer("searchc1", { records: [], next: "c2", ms: 1 });
   await older;
-  assert.deepEqual(told, ["running", "found, then c1", "older, then c2"]);
   await answer("histogram", { total: 7, step_ms: 1 });
   await whole;
-  assert.deepEqual(told.slice(3), ["counted 7", "done"]);
+  const expected = ["running", "found, then c1", "behind", "painted", "older, then c2", "counted 7", "done"];
+  assert.deepEqual([...told].sort(), [...expected].sort());
+  assert.deepEqual([told[0], told[1], ...told.slice(-2)], ["running", "found, then c1", "counted 7", "done"]);
   assert.equal(asked.size, 0);
+});
+
+test("nothing else is asked before the rows are painted, but of a search that takes long", async () => {
+  const frames = /** @type {(() => void)[]} */ ([]);
+  const atOnce = globalThis.requestAnimationFrame;
+  Object.assign(globalThis, { requestAnimationFrame: (/** @type {() => void} */ frame) => frames.push(frame) });
+  const one = search();
+  const whole = one.run({ q: "x" }, 20);
+  await answer("search", { records: [], next: null, ms: 1 });
+  while (frames.length === 0) await new Promise(setImmediate); // polling
+  assert.deepEqual([told, asked.size], [["running", "found, then null"], 0]);
+  frames[0]();
+  frames[1]();
+  await answer("histogram", { total: 7, step_ms: 1 });
+  await whole;
+  assert.deepEqual(told.slice(2), ["behind", "painted", "counted 7", "done"]);
+
+  // Nobody answers the search: the chart is asked nevertheless, and once.
+  const slow = one.run({ q: "y" }, 20);
+  await answer("histogram", { total: 8, step_ms: 1 });
+  assert.deepEqual(told.slice(6), ["running", "behind", "counted 8"]);
+  Object.assign(globalThis, { requestAnimationFrame: atOnce });
+  await answer("search", { records: [], next: null, ms: 1 });
+  await slow;
+  assert.deepEqual(told.slice(9), ["found, then null", "painted", "done"]);
 });
 
 test("a search that was replaced says nothing more", async () => {
@@ -65,11 +93,11 @@ test("a search that was replaced says nothing more", async () => {
   await answer("search", { records: [], next: null, ms: 1 });
   await answer("histogram", { total: 1, step_ms: 1 });
   await Promise.all([first, second]);
-  assert.deepEqual(told, ["running", "done", "running", "found, then null", "counted 1", "done"]);
+  assert.deepEqual(told, ["running", "done", "running", "found, then null", "behind", "painted", "counted 1", "done"]);
   const third = one.run({ q: "z" }, 20);
   one.cancel();
   await third;
-  assert.deepEqual(told.slice(6), ["running", "done"]);
+  assert.deepEqual(told.slice(8), ["running", "done"]);
 });
 
 test("of a search that is refused nothing is counted", async () => {

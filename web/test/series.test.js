@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ExactNumber } from "../static/value.js";
-import { csv, readable, rowBars, stackedHighest, suits, timeline } from "../static/series.js";
+import { csv, marks, readable, rowBars, stackedHighest, suits, timeline } from "../static/series.js";
 
 /** @import { Table } from "../static/api.js" */
 
@@ -97,4 +97,11 @@ test("numbers are read with no more digits than say something", () => {
 test("a copied table is safe in a spreadsheet", () => {
   const copied = csv(table("a:text n:number", [["=cmd|' /C calc'!A0", -5], ['say "hi", you', 1], ["-x", 2]]));
   assert.equal(copied, `a,n\r\n'=cmd|' /C calc'!A0,-5\r\n"say ""hi"", you",1\r\n'-x,2`);
+});
+
+test("the marks of a scale are round, and few", () => {
+  assert.deepEqual(marks(0, 10_048), [0, 5000, 10_000]);
+  assert.deepEqual(marks(0, 7), [0, 2, 4, 6]);
+  assert.deepEqual(marks(-3, 12), [0, 5, 10]);
+  assert.deepEqual(marks(0, 0), [0]);
 });

@@ -59,9 +59,10 @@ test("an exact number is written as it was read", () => {
 test("numbers are read without loss where the engine shows their source", () => {
   let source;
   JSON.parse("1.0", (_key, value, /** @type {any} */ context) => ((source = context?.source), value));
-  const read = parse('{"big": 9007199254740993, "small": 42, "half": 0.5, "float": 1.0}');
-  assert.equal(read.small, 42);
-  assert.equal(read.half, 0.5);
-  assert.equal(String(read.big), source === undefined ? "9007199254740992" : "9007199254740993");
-  assert.equal(String(read.float), source === undefined ? "1" : "1.0");
+  const written = ["9007199254740993", "1.0", "12.50", "1e5", "-2.5E-7", "0.00000015", "-0", "0.12345678901234567", "42", "0.5", "-7", "0"];
+  const read = parse(`{"a":[${written}],${written.map((number, at) => `"${at}": ${number}`)}}`);
+  const expected = written.map((number) => (source === undefined ? String(Number(number)) : number));
+  assert.deepEqual(read.a.map(String), expected);
+  assert.deepEqual(written.map((_, at) => String(read[at])), expected);
+  assert.equal(read.a[8], 42);
 });

@@ -1,6 +1,7 @@
 //! Errors that belong together: those of one place in a program, or, where senders do not tell the place, those whose
 //! messages have the same [`Fingerprint`].
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::answer::{Account, why};
 use super::fingerprint::{Fingerprint, first_line};
 use super::novelty::Novelty;
-use super::params::IssuesParams;
+use super::params::{IssueOrder, IssuesParams};
 use super::{SearchError, Searcher};
 use crate::query::{Field, Filter, Pattern, Test};
 use crate::store::{Direction, Parts, Scan, Search, Store, StoreError, TimeRange};
@@ -26,7 +27,7 @@ const POINTS: usize = 24;
 /// Characters of a title.
 const TITLE: usize = 200;
 
-/// The issues among the records that match, the most frequent first.
+/// The issues among the records that match, in the order asked for.
 #[derive(serde::Serialize)]
 pub struct IssuesAnswer {
     issues: Vec<Issue>,
@@ -121,7 +122,8 @@ impl Searcher {
     /// # Errors
     /// As for a search.
     pub async fn issues(&self, params: &IssuesParams) -> Result<IssuesAnswer, SearchError> {
-        let (mut asked, range, limit) = (params.which.asked()?, params.which.range()?, params.limit()?);
+        let (mut asked, range) = (params.which.asked()?, params.which.range()?);
+        let (limit, order) = (params.limit()?, params.order()?);
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {
@@ -154,9 +156,7 @@ impl Searcher {
             )?;
             let total = groups.len();
             let mut groups: Vec<_> = groups.into_iter().collect();
-            groups.sort_unstable_by_key(|(key, group)| {
-                (std::cmp::Reverse((group.seen.count, group.seen.last)), key.id())
-            });
+            groups.sort_unstable_by_key(|(key, group)| (Reverse(group.seen.rank(order)), key.id()));
             groups.truncate(limit);
             let span = span(range, &groups);
             let mut novelty = Novelty::new(&store, budget);
@@ -381,6 +381,15 @@ impl Seen {
             count: 0,
             first: Timestamp::MAX,
             last: Timestamp::MIN,
+        }
+    }
+
+    /// The higher, the nearer to the top.
+    fn rank(&self, order: IssueOrder) -> (u64, Timestamp) {
+        match order {
+            IssueOrder::MostFrequent => (self.count, self.last),
+            IssueOrder::LastBegun => (0, self.first),
+            IssueOrder::LastSeen => (0, self.last),
         }
     }
 

@@ -80,6 +80,16 @@ pub struct IssuesParams {
     #[serde(flatten)]
     pub(super) which: Which,
     limit: Option<Text>,
+    sort: Option<Text>,
+}
+
+/// Which issues come first, and stay if there are more than asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IssueOrder {
+    MostFrequent,
+    /// Those that nobody had seen before.
+    LastBegun,
+    LastSeen,
 }
 
 /// Parameters of statistics.
@@ -178,6 +188,18 @@ impl ValuesParams {
 impl IssuesParams {
     pub(super) fn limit(&self) -> Result<usize, SearchError> {
         count("limit", text(&self.limit), LIMIT, VALUES_MOST)
+    }
+
+    pub(super) fn order(&self) -> Result<IssueOrder, SearchError> {
+        match text(&self.sort) {
+            None | Some("count") => Ok(IssueOrder::MostFrequent),
+            Some("first") => Ok(IssueOrder::LastBegun),
+            Some("last") => Ok(IssueOrder::LastSeen),
+            Some(other) => Err(SearchError::BadParameter {
+                name: "sort",
+                why: format!("expected count, first or last, found {other:?}"),
+            }),
+        }
     }
 }
 

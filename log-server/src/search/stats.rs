@@ -99,8 +99,10 @@ impl Searcher {
         let started = Instant::now();
         let store = self.store.clone();
         let answer = self.run(move |budget| {
-            let (services, done) = senders(&store, &asked.query.filter, range, budget)?;
+            // First, because it is quick: after a scan that used up the time, it would be told as nothing at all.
             let oldest_seen = store_edge(&store, Direction::Newer, budget)?;
+            let stored = stored(&store, oldest_seen, budget)?;
+            let (services, done) = senders(&store, &asked.query.filter, range, budget)?;
             let minutes = minutes(range, oldest_seen);
             let mut shown: Vec<_> = services
                 .services
@@ -116,7 +118,7 @@ impl Searcher {
                 to: range.to.to_string(),
                 lost: shown.iter().map(|service| service.lost).sum(),
                 services: shown,
-                store: stored(&store, oldest_seen, budget)?,
+                store: stored,
                 account: Account::new(asked, done.scanned, done.partial.map(why), started.elapsed()),
             })
         });

@@ -102,6 +102,14 @@ async fn errors_are_grouped_by_place_and_else_by_wording() {
     );
     assert_eq!(worded["query"], "level:error message:\"no route to \"*");
 
+    // Of more than are asked for, those stay that the order puts first.
+    for (sort, title) in [("first", "no route"), ("last", "order 23"), ("count", "order 23")] {
+        let answer = issues(&searcher, json!({"sort": sort, "limit": 1})).await;
+        let first = answer["issues"][0]["title"].as_str().unwrap();
+        assert!(first.starts_with(title), "{sort}: {answer}");
+        assert_eq!(answer["issues"].as_array().unwrap().len(), 1, "{sort}");
+    }
+
     // The query asks for levels itself, and an issue's query finds what the issue counts.
     let answer = issues(&searcher, json!({"q": "level>=warn route"})).await;
     assert_eq!(answer["issues"][0]["count"], 3);
