@@ -213,6 +213,11 @@ impl Fetch {
             }
         };
         let (asked, mut found) = (slots.len(), 0);
+        let filled = slots
+            .iter()
+            .zip(&requests)
+            .filter(|(_, request)| request.is_some());
+        self.worker.slots.filled(filled.map(|(slot, _)| *slot));
         for (slot, request) in slots.into_iter().zip(requests) {
             found += usize::from(request.is_some());
             match request {
