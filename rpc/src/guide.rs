@@ -1,4 +1,7 @@
-//! Longer texts: how to come from Python, how to run it, and what crosses Redis.
+//! Longer texts: what it can do, how to come from Python, how to run it, and what crosses Redis.
+
+#[doc = include_str!("../docs/features.md")]
+pub mod features {}
 
 #[doc = include_str!("../docs/from-asyncredisrpc.md")]
 pub mod from_asyncredisrpc {}

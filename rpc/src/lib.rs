@@ -17,9 +17,9 @@
 //!
 //! Where to go next: [`Client`] calls, [`Server`] answers, [`Kw`], [`Args`] and [`RawArgs`] say how arguments
 //! travel, [`Fault`] is what a handler fails with and [`Error`] what a caller sees; [`Address`] says where Redis is and
-//! [`Inspector`] looks at a queue from outside, as the command `rpc` does; [`Lease`] is for services that serve alone. The [`guide`] has longer texts: for those who
-//! come [from Python](guide::from_asyncredisrpc), on [running it](guide::running), and [what crosses
-//! Redis](guide::wire). Inside, `envelope` is what crosses Redis, `keys` names every key, and `connection` is the only
+//! [`Inspector`] looks at a queue from outside, as the command `rpc` does; [`Lease`] is for services that serve alone. The [`guide`] has longer texts: [what it can
+//! do](guide::features), for those who come [from Python](guide::from_asyncredisrpc), on [running it](guide::running), and
+//! [what crosses Redis](guide::wire). Inside, `envelope` is what crosses Redis, `keys` names every key, and `connection` is the only
 //! folder that knows the Redis client library.
 //!
 //! ```no_run

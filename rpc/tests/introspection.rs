@@ -1,9 +1,11 @@
 //! What a server tells about itself, and when a request was sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::{Context, Error, Fault, Params, RawParams, Server, State};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::{QUEUE, client, server, start};
@@ -76,6 +78,33 @@ async fn a_server_tells_what_it_did_and_how_long_it_took() {
     assert!(slow["queued"]["p50_ms"].as_f64().unwrap() >= 40.0, "{slow}");
     assert!(slow["running"]["p50_ms"].as_f64().unwrap() >= 29.0, "{slow}");
     assert_eq!(stats["methods"]["sum"]["running"]["count"], 1);
+}
+
+/// Slots that takes had reserved, of which there are more while a handler runs, were counted as requests.
+#[tokio::test]
+async fn only_requests_that_a_server_has_count_as_in_flight() {
+    let redis = Redis::start().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let pass = Arc::clone(&gate);
+    let wait = move |_: ()| {
+        let gate = Arc::clone(&pass);
+        async move { gate.acquire().await.is_ok() }
+    };
+    start(server(&redis).method("wait", wait)).await;
+    let client = client(&redis);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.call::<bool>("wait", ()).await }
+    });
+    let in_flight = async |expected: u64| {
+        let stats: Value = client.call("$rpc.stats", ()).await.unwrap();
+        stats["in_flight"] == expected
+    };
+    // The question is one itself.
+    until(async || in_flight(2).await).await;
+    gate.add_permits(1);
+    assert!(waiting.await.unwrap().unwrap());
+    until(async || in_flight(1).await).await;
 }
 
 #[tokio::test]

@@ -31,3 +31,4 @@ mod incarnations;
 mod leases;
 mod storms;
 mod stores;
+mod features;

@@ -1,15 +1,16 @@
-//! The limit: texts of the size of a request and a reply go through two lists and back, so many at once, with no call
-//! around them, in as few commands as Redis 7 has for it. One by one it is a ping-pong. The other limit is that of
-//! taking nothing that a crash could lose: each request is moved into a list of its own, which is deleted behind the
-//! reply, and the replies expire.
+//! The limit: texts of the size of a request and a reply go through two lists to another process and back, so many at
+//! once, with no call around them, in as few commands as Redis 7 has for it. One by one it is a ping-pong. The other limit
+//! is that of taking nothing that a crash could lose: each request is moved into a list of its own, which is deleted
+//! behind the reply, and the replies expire.
 
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
 use redis::{cmd, pipe};
 
-use crate::redis_server::Redis;
-use crate::sample::{Sample, cpu};
+use crate::process::Process;
+use crate::redis_server::{Redis, connection};
+use crate::sample::{Sample, cpu, cpu_since};
 
 const REQUEST: &str = r#"{"id":"0123456789ab-1234","name":"sum","args":[1234,1],"kwargs":{},"meta":{"v":1,"reply_to":"{asyncredisrpc:ours}:inbox:0123456789ab","deadline":1790000000000}}"#;
 const REPLY: &str = r#"{"id":"0123456789ab-1234","error":0,"result":1235}"#;
@@ -22,54 +23,65 @@ pub(crate) enum Taking {
 }
 
 pub(crate) async fn measure(redis: &Redis, taking: Taking, at_once: usize, calls: usize) -> Sample {
-    let rounds = calls.div_ceil(at_once);
-    let (connection, left) = (redis.connection().await, rounds * at_once);
-    let echo = match taking {
-        Taking::Popped => tokio::spawn(echo(connection, left)),
-        Taking::Moved => tokio::spawn(echo_safely(connection, at_once, left)),
+    let kind = match taking {
+        Taking::Popped => "popped",
+        Taking::Moved => "moved",
     };
+    let echo = Process::start(&["--echo", &redis.port.to_string(), kind, &at_once.to_string()]);
     let (mut pushing, mut popping) = (redis.connection().await, redis.connection().await);
-    let (before, commands) = (
-        [cpu(std::process::id()), cpu(redis.pid())],
-        redis.commands().await,
-    );
+    // Then it is there.
+    round(&mut pushing, &mut popping, 1).await;
+    let rounds = calls.div_ceil(at_once);
+    let pids = [std::process::id(), echo.id(), redis.pid()];
+    let (before, commands) = (pids.map(cpu), redis.commands().await);
     let start = Instant::now();
     let mut latencies = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let sent = Instant::now();
-        push(&mut pushing, "bare:requests", REQUEST, at_once).await;
-        let mut left = at_once;
-        while left > 0 {
-            left -= pop(&mut popping, "bare:replies", left).await;
-        }
+        round(&mut pushing, &mut popping, at_once).await;
         latencies.push(sent.elapsed());
     }
     let wall = start.elapsed();
-    echo.await.unwrap();
     latencies.sort_unstable();
-    let used = |at: usize, pid| Some(cpu(pid)?.saturating_sub(before[at]?));
-    let both = used(0, std::process::id()).zip(used(1, redis.pid()));
     Sample {
         calls: rounds * at_once,
         wall,
         latencies,
         commands: redis.commands().await - commands,
-        // Both sides are this process.
-        cpu: both.map(|(own, redis)| [own / 2, own / 2, redis]),
+        cpu: cpu_since(pids, before),
     }
 }
 
-async fn echo(mut connection: MultiplexedConnection, mut left: usize) {
+/// So many requests there, and as many replies back.
+async fn round(pushing: &mut MultiplexedConnection, popping: &mut MultiplexedConnection, at_once: usize) {
+    push(pushing, "bare:requests", REQUEST, at_once).await;
+    let mut left = at_once;
     while left > 0 {
-        let count = pop(&mut connection, "bare:requests", left).await;
+        left -= pop(popping, "bare:replies", left).await;
+    }
+}
+
+/// What the other process does, until it is killed.
+pub(crate) async fn echo(port: &str, kind: &str, at_once: &str) {
+    let connection = connection(port.parse().unwrap()).await;
+    let at_once = at_once.parse().unwrap();
+    match kind {
+        "popped" => echo_at_risk(connection, at_once).await,
+        "moved" => echo_safely(connection, at_once).await,
+        _ => panic!("there is no taking called {kind}"),
+    }
+}
+
+async fn echo_at_risk(mut connection: MultiplexedConnection, at_once: usize) {
+    loop {
+        let count = pop(&mut connection, "bare:requests", at_once).await;
         push(&mut connection, "bare:replies", REPLY, count).await;
-        left -= count;
     }
 }
 
-async fn echo_safely(mut connection: MultiplexedConnection, at_once: usize, mut left: usize) {
+async fn echo_safely(mut connection: MultiplexedConnection, at_once: usize) {
     let slots: Vec<String> = (0..at_once).map(|slot| format!("bare:slot:{slot}")).collect();
-    while left > 0 {
+    loop {
         let mut take = pipe();
         for (at, slot) in slots.iter().enumerate() {
             take.cmd(if at == 0 { "BLMOVE" } else { "LMOVE" })
@@ -92,7 +104,6 @@ async fn echo_safely(mut connection: MultiplexedConnection, at_once: usize, mut 
             .del(&slots[..count])
             .ignore();
         finish.query_async::<()>(&mut connection).await.unwrap();
-        left -= count;
     }
 }
 

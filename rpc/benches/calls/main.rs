@@ -13,6 +13,7 @@
 mod allocations;
 mod bare;
 mod ours;
+mod process;
 mod python;
 mod redis_server;
 mod sample;
@@ -37,6 +38,7 @@ async fn main() {
         // `cargo test --benches` asks for a list, and there is none.
         Some("--list") => return,
         Some("--serve") => return ours::serve(&arguments[2]).await,
+        Some("--echo") => return bare::echo(&arguments[2], &arguments[3], &arguments[4]).await,
         _ => {}
     }
     let (calls, rounds) = (number("BENCH_CALLS", 20_000), number("BENCH_ROUNDS", 5));
@@ -84,7 +86,9 @@ async fn main() {
         "\nallocations per call, client and server together: {:.1}",
         ours::allocations(&redis, calls).await
     );
-    redis_benchmark(&redis, calls);
+    if wanted("redis-benchmark") {
+        redis_benchmark(&redis, calls);
+    }
 }
 
 fn number(name: &str, default: usize) -> usize {

@@ -1,6 +1,5 @@
 //! Calls of this crate: a client in this process, a server in another.
 
-use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -8,12 +7,13 @@ use rpc::{Client, Fault, Server};
 use tokio_util::sync::CancellationToken;
 
 use crate::allocations;
+use crate::process::Process;
 use crate::redis_server::Redis;
 use crate::sample::{Sample, cpu, cpu_since};
 
 pub(crate) struct Pair {
     client: Client,
-    server: Child,
+    server: Process,
 }
 
 fn server(url: &str, queue: &str) -> Server {
@@ -32,10 +32,7 @@ pub(crate) async fn serve(url: &str) {
 
 impl Pair {
     pub(crate) async fn start(redis: &Redis) -> Self {
-        let server = Command::new(std::env::current_exe().unwrap())
-            .args(["--serve", &redis.url()])
-            .spawn()
-            .unwrap();
+        let server = Process::start(&["--serve", &redis.url()]);
         let client = Client::builder("ours").redis(redis.url()).build().unwrap();
         assert_eq!(client.call::<i64>("sum", (1, 1)).await.unwrap(), 2);
         Self { client, server }
@@ -55,13 +52,6 @@ impl Pair {
             commands: redis.commands().await - commands,
             cpu: cpu_since(pids, before),
         }
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        self.server.kill().unwrap();
-        self.server.wait().unwrap();
     }
 }
 

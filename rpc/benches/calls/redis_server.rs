@@ -53,15 +53,7 @@ impl Redis {
     }
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        let client = redis::ConnectionAddr::Tcp("127.0.0.1".to_owned(), self.port);
-        let info = redis::IntoConnectionInfo::into_connection_info(client).unwrap();
-        let info = info.set_tcp_settings(redis::io::tcp::TcpSettings::default().set_nodelay(true));
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-        let client = redis::Client::open(info).unwrap();
-        client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .unwrap()
+        connection(self.port).await
     }
 
     /// How many commands it has carried out.
@@ -88,4 +80,17 @@ impl Drop for Redis {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+}
+
+/// A connection to the Redis of this process or of the one that started it.
+pub(crate) async fn connection(port: u16) -> MultiplexedConnection {
+    let address = redis::ConnectionAddr::Tcp("127.0.0.1".to_owned(), port);
+    let info = redis::IntoConnectionInfo::into_connection_info(address).unwrap();
+    let info = info.set_tcp_settings(redis::io::tcp::TcpSettings::default().set_nodelay(true));
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+    let client = redis::Client::open(info).unwrap();
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+        .unwrap()
 }

@@ -29,8 +29,20 @@ pub(super) struct Slots {
     /// Where the fetcher finds free numbers; it takes this away once.
     taker: Mutex<Option<mpsc::UnboundedReceiver<u64>>>,
     next: AtomicU64,
-    /// Every slot that may hold a request, and since when nobody uses it, if so.
-    occupied: Mutex<BTreeMap<u64, Option<Instant>>>,
+    /// Every slot that may hold a request.
+    occupied: Mutex<BTreeMap<u64, Use>>,
+}
+
+/// What a slot is occupied by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// A take that was not answered yet.
+    Take,
+    Request,
+    /// Nobody, since then; but it may fill.
+    Nobody {
+        since: Instant,
+    },
 }
 
 /// Whether a number may be used again.
@@ -66,7 +78,13 @@ impl Slots {
 
     /// Must be called before Redis is asked to fill the slot.
     pub(super) fn occupy(&self, slot: u64) {
-        self.occupied().insert(slot, None);
+        self.occupied().insert(slot, Use::Take);
+    }
+
+    /// Redis has put requests into these.
+    pub(super) fn filled(&self, slots: impl Iterator<Item = u64>) {
+        let mut occupied = self.occupied();
+        occupied.extend(slots.map(|slot| (slot, Use::Request)));
     }
 
     /// The slot is empty.
@@ -80,7 +98,8 @@ impl Slots {
 
     /// A command that names the slot failed, so it may fill at any moment and nobody would know.
     pub(super) fn retire(&self, slot: u64) {
-        self.occupied().insert(slot, Some(Instant::now()));
+        let since = Instant::now();
+        self.occupied().insert(slot, Use::Nobody { since });
         self.some_retired.notify_one();
         self.add_fresh();
     }
@@ -89,14 +108,15 @@ impl Slots {
     pub(super) fn retired(&self) -> Vec<u64> {
         self.occupied()
             .iter()
-            .filter(|(_, since)| since.is_some())
+            .filter(|(_, used)| matches!(used, Use::Nobody { .. }))
             .map(|(slot, _)| *slot)
             .collect()
     }
 
-    /// How many slots are neither free nor retired.
+    /// How many slots hold a request that is being answered.
     pub(super) fn in_flight(&self) -> usize {
-        self.occupied().values().filter(|since| since.is_none()).count()
+        let occupied = self.occupied();
+        occupied.values().filter(|used| **used == Use::Request).count()
     }
 
     /// The slots that may hold a request.
@@ -108,12 +128,8 @@ impl Slots {
     pub(super) fn seen_empty(&self, slots: &[u64], now: Instant) {
         let mut occupied = self.occupied();
         for slot in slots {
-            let ghost = occupied
-                .get(slot)
-                .copied()
-                .flatten()
-                .is_some_and(|since| now < since + GHOST);
-            if !ghost {
+            let ghost = |used: &Use| matches!(used, Use::Nobody { since } if now < *since + GHOST);
+            if !occupied.get(slot).is_some_and(ghost) {
                 occupied.remove(slot);
             }
         }
@@ -128,7 +144,7 @@ impl Slots {
         let _ = self.free.send(slot);
     }
 
-    fn occupied(&self) -> MutexGuard<'_, BTreeMap<u64, Option<Instant>>> {
+    fn occupied(&self) -> MutexGuard<'_, BTreeMap<u64, Use>> {
         self.occupied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,6 +170,18 @@ mod tests {
         slots.retire(1);
         assert_eq!(next(), 3);
         assert!(free.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_slot_is_in_flight_only_while_it_holds_a_request() {
+        let slots = Slots::new(3);
+        (0..3).for_each(|slot| slots.occupy(slot));
+        assert_eq!(slots.in_flight(), 0);
+        slots.filled([0, 1].into_iter());
+        assert_eq!(slots.in_flight(), 2);
+        slots.release(0, Reuse::Again);
+        slots.retire(1);
+        assert_eq!(slots.in_flight(), 0);
     }
 
     #[test]
