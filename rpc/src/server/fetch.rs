@@ -1,10 +1,8 @@
 //! Takes requests from the queue into slots and starts their handlers, on a connection of its own.
 //!
 //! A take is a `BLMOVE`, which waits for a request, and behind it as many `LMOVE` as more requests are expected to be
-//! there by then, all sent at once. While more requests come than are taken, or handlers take their time, takes are sent
-//! ahead, so that Redis need not wait for us; that two are answered at the same time, or one together with the replies that
-//! were sent in front of it, shows that more requests wait, and the next takes are larger. Otherwise replies that are there
-//! at once go in front of the next take.
+//! there by then, all sent at once. While requests come, takes are sent ahead, so that Redis need not wait for us; that two
+//! are answered at the same time shows that more requests wait than are taken, and the next takes are larger.
 //!
 //! Promise: a take is never cancelled, for Redis might carry it out after nobody listens any more. When a take fails,
 //! the slots of all takes that were sent are retired and emptied.
@@ -15,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt};
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::finish::{Batch, Finish};
+use super::finish::Finish;
 use super::service::Service;
 use super::slots::Reuse;
 use super::worker::{Worker, give_back_one};
@@ -39,10 +37,6 @@ const LARGEST_TAKE: usize = 16;
 /// How long a take that was sent ahead waits when its turn comes. If the queue stays empty, one take is enough.
 pub(super) const AHEAD: Duration = Duration::from_millis(50);
 
-/// After so many takes that found no backlog, and whose handlers were done at once, no takes are sent ahead: the replies go
-/// in front of the next take then, in one write, which is what a caller of one call after the other has to wait for.
-const RUSH: u32 = 8;
-
 /// Between two looks at what may have come into retired slots.
 const RETIRED_LOOK: Duration = Duration::from_millis(250);
 
@@ -54,10 +48,8 @@ pub(super) struct Fetch {
     stop: CancellationToken,
     ready: watch::Sender<bool>,
     free: mpsc::UnboundedReceiver<u64>,
-    /// The handlers that run, and what writes for them.
+    /// The handlers that run.
     pub(super) handlers: JoinSet<()>,
-    /// Replies that were sent in front of a take and not acknowledged yet; what is written again, when they are.
-    replies: FuturesUnordered<BoxFuture<'static, Option<Batch>>>,
 }
 
 /// The takes that were sent and not answered, in the order in which Redis carries them out.
@@ -85,7 +77,6 @@ impl Fetch {
             ready,
             free,
             handlers: JoinSet::new(),
-            replies: FuturesUnordered::new(),
         }
     }
 
@@ -131,14 +122,6 @@ impl Fetch {
         while let Some((slots, _)) = takes.next().await {
             self.retire(slots);
         }
-        for reply in std::mem::take(&mut self.replies) {
-            let finish = Arc::clone(&self.finish);
-            self.handlers.spawn(async move {
-                if let Some(unwritten) = reply.await {
-                    finish.write_again(unwritten).await;
-                }
-            });
-        }
         taken
     }
 
@@ -149,7 +132,6 @@ impl Fetch {
         backoff: &mut Backoff,
     ) -> RedisResult<()> {
         let (mut most_takes, mut size, mut late) = (1, 1, Vec::new());
-        let mut rush = 0;
         loop {
             // Their work is done and they cannot panic; what is left of them is freed here.
             while self.handlers.try_join_next().is_some() {}
@@ -165,39 +147,16 @@ impl Fetch {
                     continue;
                 }
                 Some(answered) = takes.next() => answered,
-                Some(unwritten) = self.replies.next() => {
-                    self.written(unwritten);
-                    continue;
-                }
                 () = self.stop.cancelled(), if room => continue,
             };
             let (asked, found) = self.start(answered, &mut late)?;
             *backoff = Backoff::default();
-            // What was there when its take came is answered together with the replies in front of that.
-            let waited = match self.replies.next().now_or_never().flatten() {
-                Some(unwritten) => {
-                    self.written(unwritten);
-                    true
-                }
+            let behind = takes.next().now_or_never().flatten();
+            let more = match behind {
+                Some(answered) => self.start(answered, &mut late)?.1 > 0,
                 None => false,
             };
-            let behind = takes.next().now_or_never().flatten();
-            let found_behind = match behind {
-                Some(answered) => self.start(answered, &mut late)?.1,
-                None => 0,
-            };
-            let more = waited || found_behind > 0;
-            let quick = !takes.is_empty() || self.reply_at_once(connection, found + found_behind).await;
-            rush = if more || !quick {
-                RUSH
-            } else {
-                rush.saturating_sub(1)
-            };
-            most_takes = if found == 0 || rush == 0 {
-                1
-            } else {
-                TAKES as usize
-            };
+            most_takes = if found == 0 { 1 } else { TAKES as usize };
             size = next_size(size, asked, found, more);
         }
     }
@@ -231,48 +190,6 @@ impl Fetch {
             }
         }
         Ok((asked, found))
-    }
-
-    /// Lets the handlers that were started run, and sends the replies of those that are done. Returns whether that were
-    /// all.
-    async fn reply_at_once(&mut self, connection: &Connection, started: usize) -> bool {
-        if started == 0 {
-            return true;
-        }
-        if !self.finish.reserve() {
-            return false;
-        }
-        tokio::task::yield_now().await;
-        let (batch, more) = self.finish.collect();
-        if more {
-            let finish = Arc::clone(&self.finish);
-            self.handlers.spawn(async move { finish.write_all().await });
-        }
-        let all = batch.len() >= started;
-        if batch.is_empty() {
-            return all;
-        }
-        let finish = Arc::clone(&self.finish);
-        if self.worker.may_answer_now() {
-            self.replies
-                .push(finish.write_once(connection.clone(), batch).boxed());
-            // It is sent when it is polled first, and must be in front of the next take.
-            if let Some(unwritten) = self.replies.next().now_or_never().flatten() {
-                self.written(unwritten);
-            }
-        } else {
-            self.handlers.spawn(async move { finish.write(batch).await });
-        }
-        all
-    }
-
-    /// Replies were acknowledged, or must be written again.
-    fn written(&mut self, unwritten: Option<Batch>) {
-        if let Some(unwritten) = unwritten {
-            let finish = Arc::clone(&self.finish);
-            self.handlers
-                .spawn(async move { finish.write_again(unwritten).await });
-        }
     }
 
     /// This free slot, and others until there are so many or no more.
@@ -331,7 +248,7 @@ impl Fetch {
     }
 
     /// What was taken after the stop goes back to the head of the queue, in the order in which it was there.
-    async fn give_back(&mut self, connection: &mut Connection, late: Vec<u64>) -> RedisResult<()> {
+    async fn give_back(&self, connection: &mut Connection, late: Vec<u64>) -> RedisResult<()> {
         if late.is_empty() {
             return Ok(());
         }
@@ -359,8 +276,7 @@ fn next_size(size: usize, asked: usize, found: usize, more: bool) -> usize {
         (size * 2).min(LARGEST_TAKE)
     } else {
         // What is asked for in vain costs nearly as much as what is taken, so there is little to spare. Never none.
-        let spare = if found > 1 { found.div_ceil(4) } else { 0 };
-        size.min((found + spare).max(asked.div_ceil(2)))
+        size.min((found + found.div_ceil(4)).max(asked.div_ceil(2)))
     }
 }
 
@@ -403,7 +319,6 @@ mod tests {
         assert_eq!(next_size(size, 16, 16, false), 16, "nothing was left behind");
         assert_eq!(next_size(size, 3, 3, false), 4, "there were no more slots");
         assert_eq!(next_size(size, 16, 12, true), 15, "a little to spare");
-        assert_eq!(next_size(2, 2, 1, false), 1, "nothing to spare for one by one");
         for shrunk in [8, 4, 2, 1, 1] {
             size = next_size(size, size, 0, false);
             assert_eq!(size, shrunk);

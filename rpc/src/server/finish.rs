@@ -1,7 +1,6 @@
 //! Hands finished requests in: writes their replies, then deletes their slots. Whoever finishes first writes, as soon as
 //! others have had a turn; what they finish by then, and while it writes, is written together by the same task, in as
-//! few commands as possible. What is finished at once after it was taken, the fetcher writes in front of its next take:
-//! a packet costs both ends more than the commands in it.
+//! few commands as possible.
 //!
 //! Promises: a request's slot is deleted only behind its reply, so a broken connection can leave a reply without the
 //! acknowledgement and never the reverse; nothing is written for a worker that lost its lease.
@@ -14,9 +13,7 @@ use super::dead_letter;
 use super::slots::Reuse;
 use super::worker::Worker;
 use crate::Error;
-use crate::connection::{
-    Connection, Pipeline, RedisError, Shared, had_no_memory, milliseconds, pipe, was_carried_out,
-};
+use crate::connection::{Pipeline, RedisError, Shared, had_no_memory, milliseconds, pipe, was_carried_out};
 use crate::keys::Keys;
 
 /// Between two attempts to hand in what Redis did not take, while it is connected.
@@ -60,13 +57,6 @@ pub(super) struct Finish {
     inboxes: Arc<Inboxes>,
 }
 
-/// Requests that are handed in together.
-pub(super) struct Batch {
-    slots: Vec<u64>,
-    writes: Vec<Write>,
-    attempts: u32,
-}
-
 #[derive(Default)]
 struct Waiting {
     finished: Vec<Finished>,
@@ -97,7 +87,7 @@ impl Finish {
     }
 
     /// Writes until there is nothing more.
-    pub(super) async fn write_all(&self) {
+    async fn write_all(&self) {
         // What was taken together is often finished together, and then written together.
         tokio::task::yield_now().await;
         loop {
@@ -113,100 +103,41 @@ impl Finish {
         }
     }
 
-    /// Leaves the writing to the fetcher until it collects; not if somebody is at it already.
-    pub(super) fn reserve(&self) -> bool {
-        !std::mem::replace(&mut self.waiting().busy, true)
-    }
-
-    /// What was finished since the writing was reserved, and whether there is more, which [`write_all`](Self::write_all)
-    /// has to be called for.
-    pub(super) fn collect(&self) -> (Vec<Finished>, bool) {
-        let mut waiting = self.waiting();
-        let batch = portion(&mut waiting.finished);
-        waiting.busy = !waiting.finished.is_empty();
-        (batch, waiting.busy)
-    }
-
-    /// Writes once, on this connection. What Redis did not take is to be [written again](Self::write_again).
-    pub(super) async fn write_once(
-        self: Arc<Self>,
-        mut connection: Connection,
-        batch: Vec<Finished>,
-    ) -> Option<Batch> {
-        let mut batch = self.batch(batch);
-        let commands = self.commands(&batch);
-        let answer = commands.query_async(&mut connection).await;
-        self.is_unwritten(&mut batch, answer).then_some(batch)
-    }
-
     /// Writes until Redis has taken everything.
-    pub(super) async fn write(&self, batch: Vec<Finished>) {
-        self.write_until_taken(self.batch(batch)).await;
-    }
-
-    /// Writes until Redis has taken what it did not take at first.
-    pub(super) async fn write_again(&self, batch: Batch) {
-        tokio::time::sleep(RETRY).await;
-        self.write_until_taken(batch).await;
-    }
-
-    async fn write_until_taken(&self, mut batch: Batch) {
-        while self.worker.may_answer().await {
-            let answer = match self.worker.shared.run::<()>(&self.commands(&batch)).await {
-                Ok(()) => Ok(()),
-                Err(Error::Transport { source, .. }) => Err(source),
-                // The server is gone, and what is left is found by another one.
-                Err(_) => return,
-            };
-            if !self.is_unwritten(&mut batch, answer) {
+    async fn write(&self, batch: Vec<Finished>) {
+        let slots: Vec<u64> = batch.iter().map(|finished| finished.slot).collect();
+        let slot_keys: Vec<String> = slots.iter().map(|slot| self.worker.slot_key(*slot)).collect();
+        let mut writes = self.writes(batch);
+        let mut attempts = 0;
+        loop {
+            if !self.worker.may_answer().await {
                 return;
+            }
+            attempts += 1;
+            let mut commands = pipe();
+            writes
+                .iter()
+                .for_each(|write| write.add(&mut commands, &self.worker.keys, self.inboxes.reply_ttl));
+            let acknowledgement = commands.len();
+            commands.del(&slot_keys).ignore();
+            match self.worker.shared.run::<()>(&commands).await {
+                Ok(()) => break,
+                Err(Error::Transport { source, .. }) if was_carried_out(&source, acknowledgement) => {
+                    writes = self.refused(writes, &source);
+                    if writes.is_empty() {
+                        break;
+                    }
+                }
+                Err(Error::Closed) => return,
+                Err(error) => tracing::debug!(%error, "replies are handed in again"),
             }
             tokio::time::sleep(RETRY).await;
         }
-    }
-
-    fn batch(&self, finished: Vec<Finished>) -> Batch {
-        Batch {
-            slots: finished.iter().map(|finished| finished.slot).collect(),
-            writes: self.writes(finished),
-            attempts: 0,
-        }
-    }
-
-    fn commands(&self, batch: &Batch) -> Pipeline {
-        let mut commands = pipe();
-        for write in &batch.writes {
-            write.add(&mut commands, &self.worker.keys, self.inboxes.reply_ttl);
-        }
-        let slots = batch.slots.iter().map(|slot| self.worker.slot_key(*slot));
-        commands.del(slots.collect::<Vec<_>>()).ignore();
-        commands
-    }
-
-    /// Whether something must be written again after this answer; if not, the slots are free.
-    fn is_unwritten(&self, batch: &mut Batch, answer: Result<(), RedisError>) -> bool {
-        batch.attempts += 1;
-        if let Err(error) = answer {
-            let acknowledgement = batch.writes.iter().map(Write::commands).sum();
-            if !was_carried_out(&error, acknowledgement) {
-                tracing::debug!(%error, "replies are handed in again");
-                return true;
-            }
-            batch.writes = self.refused(std::mem::take(&mut batch.writes), &error);
-            if !batch.writes.is_empty() {
-                return true;
-            }
-        }
         // A first DEL that is still on its way must not meet another request in the same slot.
-        let reuse = if batch.attempts == 1 {
-            Reuse::Again
-        } else {
-            Reuse::Never
-        };
-        for slot in &batch.slots {
-            self.worker.slots.release(*slot, reuse);
+        let reuse = if attempts == 1 { Reuse::Again } else { Reuse::Never };
+        for slot in slots {
+            self.worker.slots.release(slot, reuse);
         }
-        false
     }
 
     /// What is to be written, replies to the same inbox together.

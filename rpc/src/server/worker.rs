@@ -62,13 +62,6 @@ struct Lease {
     lost: bool,
 }
 
-impl Lease {
-    /// Whether nobody else can have taken the requests by now.
-    fn is_trusted(&self) -> bool {
-        self.renewed.is_some_and(|at| at.elapsed() < TRUST)
-    }
-}
-
 /// What a worker writes into its heartbeat.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Heartbeat {
@@ -185,15 +178,10 @@ impl Worker {
 
     /// Whether the answers of this incarnation are wanted; waits while that is not known.
     pub(super) async fn may_answer(&self) -> bool {
+        let trusted = |lease: &Lease| lease.renewed.is_some_and(|at| at.elapsed() < TRUST);
         let mut lease = self.lease.subscribe();
-        let known = lease.wait_for(|lease| lease.lost || lease.is_trusted()).await;
+        let known = lease.wait_for(|lease| lease.lost || trusted(lease)).await;
         !known.expect("the sender is ours").lost
-    }
-
-    /// Whether the answers of this incarnation are known to be wanted.
-    pub(super) fn may_answer_now(&self) -> bool {
-        let lease = self.lease.borrow();
-        !lease.lost && lease.is_trusted()
     }
 
     /// Waits until the lease is lost.
