@@ -82,6 +82,8 @@ impl ClientBuilder {
         let (shared, connecting) = Shared::new(endpoint.clone(), None);
         let mut tasks = JoinSet::new();
         tasks.spawn_on(connecting, &runtime);
+        let read = inbox::read(endpoint, keys.clone(), name.clone(), Arc::clone(&pending));
+        tasks.spawn_on(read, &runtime);
         let look = inbox::look(shared.clone(), keys.clone(), name.clone(), Arc::clone(&pending));
         tasks.spawn_on(look, &runtime);
         let see_to = abandoned::see_to(shared.clone(), keys.clone(), name.clone(), numbers);
@@ -90,14 +92,6 @@ impl ClientBuilder {
         let limit = Limit::new(self.max_queue_len);
         let outbox = Outbox::new(shared.clone(), &keys, inbox.clone(), Arc::clone(&pending), limit);
         let outbox = Arc::new(outbox);
-        let read = inbox::read(
-            endpoint,
-            keys.clone(),
-            name.clone(),
-            Arc::clone(&pending),
-            Arc::clone(&outbox),
-        );
-        tasks.spawn_on(read, &runtime);
         tasks.spawn_on(Arc::clone(&outbox).work(), &runtime);
         let requests = AtomicU64::new(0);
         let inner = Inner {

@@ -4,12 +4,9 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use futures_util::future::join;
+use std::time::Instant;
 
 use super::call::undecodable;
-use super::outbox::{Outbox, Waiting};
 use super::pending::{Outcome, Pending};
 use crate::connection::{BLOCK, Backoff, Connection, Endpoint, RedisResult, Shared, cmd, is_passing, pipe};
 use crate::envelope::{InboxReply, Reply};
@@ -19,33 +16,20 @@ use crate::repair;
 /// How many replies are fetched at once: enough to empty the inbox of a busy client in a few round trips.
 const AT_ONCE: usize = 128;
 
-/// So long the reader does not wait in Redis while there is no call, so that whoever makes one call after the other has
-/// each sent along with the wait for its reply. Then it waits in Redis, where it notices a connection that breaks.
-const LINGER: Duration = Duration::from_millis(5);
-
-/// Reads the inbox for ever, and sends what there is to send when it begins to wait.
-pub(super) async fn read(
-    endpoint: Endpoint,
-    keys: Keys,
-    client: String,
-    pending: Arc<Pending>,
-    outbox: Arc<Outbox>,
-) {
+/// Reads the inbox for ever.
+pub(super) async fn read(endpoint: Endpoint, keys: Keys, client: String, pending: Arc<Pending>) {
     let mut inbox = Inbox {
         key: keys.inbox(&client),
         keys,
         client,
         pending,
-        outbox,
         takes_many: true,
     };
     let mut backoff = Backoff::default();
     loop {
         if let Ok(mut connection) = endpoint.dedicated().await {
-            let mut unsent = None;
-            while inbox.wait(&mut connection, unsent.take()).await.is_ok() {
+            while inbox.wait(&mut connection).await.is_ok() {
                 backoff = Backoff::default();
-                unsent = inbox.pause().await;
             }
             inbox.pending.losses.send_replace(());
         }
@@ -59,39 +43,13 @@ struct Inbox {
     keys: Keys,
     client: String,
     pending: Arc<Pending>,
-    outbox: Arc<Outbox>,
     /// Whether Redis knows the command that waits for many replies: it does from version 7 on.
     takes_many: bool,
 }
 
 impl Inbox {
-    /// Lets whoever has got a reply make another call before the next wait, which is less urgent; what comes of it is to be
-    /// sent along.
-    async fn pause(&self) -> Option<Vec<Waiting>> {
-        self.outbox.leave_to_reader();
-        if self.pending.is_empty() {
-            // An error means that there is no call.
-            let _ = tokio::time::timeout(LINGER, self.outbox.more_for_reader()).await;
-        } else {
-            tokio::task::yield_now().await;
-        }
-        self.outbox.take_from_reader()
-    }
-
-    /// Sends these requests and waits for replies. This future is never dropped while Redis works on it, except with the
-    /// client itself.
-    async fn wait(&mut self, connection: &mut Connection, unsent: Option<Vec<Waiting>>) -> RedisResult<()> {
-        let Some(batch) = unsent else {
-            return self.read(connection).await;
-        };
-        let outbox = Arc::clone(&self.outbox);
-        let sending = outbox.send(batch, Some(connection.clone()));
-        // Whoever is polled first is sent first.
-        join(sending, self.read(connection)).await.1
-    }
-
-    /// Waits for replies.
-    async fn read(&mut self, connection: &mut Connection) -> RedisResult<()> {
+    /// Waits for replies. This future is never dropped while Redis works on it, except with the client itself.
+    async fn wait(&mut self, connection: &mut Connection) -> RedisResult<()> {
         let watched = self.pending.to_watch();
         let replies = watched
             .iter()
@@ -121,6 +79,8 @@ impl Inbox {
         for reply in &replies {
             deliver(reply, &self.pending);
         }
+        // Whoever has got a reply may have another call to make, which is more urgent than the next wait.
+        tokio::task::yield_now().await;
         // With a single call there was a single reply.
         while !self.takes_many && !self.pending.is_empty() {
             let more: Option<Vec<Vec<u8>>> = cmd("LPOP")

@@ -1,25 +1,19 @@
-//! How requests get into the queue: a task sends what there is, with one command, and then what came meanwhile. While the
-//! reader of the inbox does not wait in Redis it does that instead, in one write with its next wait: a packet costs both
-//! ends more than the commands in it.
+//! How requests get into the queue: a task sends what there is, with one command, and then what came meanwhile.
 //!
 //! Promises: a request is sent at most once for each time that it is handed in, and not at all once nobody waits for it
 //! any more; what does not fit into a queue of limited length never gets into it, where Redis allows scripts. Knows
 //! nothing of what a request says.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 
 use super::pending::{Outcome, Pending};
 use super::queue::Limit;
 use crate::Error;
-use crate::connection::{Connection, Failed, Shared, is_refusal, pipe};
+use crate::connection::{Failed, Shared, is_refusal, pipe};
 use crate::keys::Keys;
 
 /// So many requests and so many bytes are sent at once, about: Redis does nothing else meanwhile.
@@ -50,9 +44,6 @@ pub(super) struct Outbox {
     waiting: Mutex<VecDeque<Waiting>>,
     /// Tells the task that there is something to send.
     more: Notify,
-    /// Whether the reader of the inbox is told instead.
-    reader_sends: AtomicBool,
-    more_for_reader: Notify,
 }
 
 /// A request that is to be sent.
@@ -93,8 +84,6 @@ impl Outbox {
             pending,
             waiting: Mutex::default(),
             more: Notify::new(),
-            reader_sends: AtomicBool::new(false),
-            more_for_reader: Notify::new(),
         }
     }
 
@@ -102,34 +91,7 @@ impl Outbox {
     /// error, which is [`Error::Overloaded`] with the length that the queue would have, or [`Error::Transport`].
     pub(super) fn hand_in(&self, request: Waiting) {
         self.waiting().push_back(request);
-        if self.reader_sends.load(SeqCst) {
-            self.more_for_reader.notify_one();
-        } else {
-            self.more.notify_one();
-        }
-    }
-
-    /// From now on the reader of the inbox sends.
-    pub(super) fn leave_to_reader(&self) {
-        self.reader_sends.store(true, SeqCst);
-    }
-
-    /// Waits until there is something for the reader to send.
-    pub(super) async fn more_for_reader(&self) {
-        self.more_for_reader.notified().await;
-    }
-
-    /// The reader sends no more; what there is, it shall send along with its wait.
-    pub(super) fn take_from_reader(&self) -> Option<Vec<Waiting>> {
-        self.reader_sends.store(false, SeqCst);
-        // The batch is what it was told of.
-        let _ = self.more_for_reader.notified().now_or_never();
-        let batch = self.next();
-        // What was handed in before that, and is not in the batch, nobody else was told of.
-        if !self.waiting().is_empty() {
-            self.more.notify_one();
-        }
-        batch
+        self.more.notify_one();
     }
 
     /// Sends for ever what is handed in.
@@ -139,16 +101,11 @@ impl Outbox {
             // Who else has something to send at this moment shall send it along.
             tokio::task::yield_now().await;
             while let Some(batch) = self.next() {
-                self.send(batch, None).await;
+                match self.push(&batch).await {
+                    Ok(pushed) => self.give_back_surplus(batch, pushed).await,
+                    Err(failed) => self.give_back(batch, || failed.clone().into()),
+                }
             }
-        }
-    }
-
-    /// Sends these requests, on the reader's connection if that is given.
-    pub(super) async fn send(&self, batch: Vec<Waiting>, reader: Option<Connection>) {
-        match self.push(&batch, reader).await {
-            Ok(pushed) => self.give_back_surplus(batch, pushed).await,
-            Err(failed) => self.give_back(batch, || failed.clone().into()),
         }
     }
 
@@ -184,7 +141,8 @@ impl Outbox {
         }
     }
 
-    async fn push(&self, batch: &[Waiting], reader: Option<Connection>) -> Result<Pushed, Failed> {
+    async fn push(&self, batch: &[Waiting]) -> Result<Pushed, Failed> {
+        let live = self.shared.live_now().ok_or_else(Failed::not_connected)?;
         let bodies: Vec<&[u8]> = batch.iter().map(|waiting| &*waiting.body).collect();
         let scripts = self.scripts.load(Relaxed);
         let limit = self.limit.most.filter(|_| scripts && all_first(batch));
@@ -199,22 +157,15 @@ impl Outbox {
                 .arg(limit)
                 .arg(&bodies),
         };
-        let answered: Result<Vec<u64>, Failed> = match reader {
-            Some(mut connection) => commands.query_async(&mut connection).await.map_err(Failed::new),
-            None => {
-                let live = self.shared.live_now().ok_or_else(Failed::not_connected)?;
-                if self.pending.tells_reader() {
-                    commands.rpush(&self.inbox, "").ignore();
-                }
-                self.shared.run_on(live, &commands).await
-            }
-        };
-        let length = match answered {
+        if self.pending.tells_reader() {
+            commands.rpush(&self.inbox, "").ignore();
+        }
+        let length = match self.shared.run_on::<Vec<u64>>(live, &commands).await {
             Ok(lengths) => lengths.first().copied().unwrap_or_default(),
             Err(failed) if limit.is_some() && is_refusal(failed.source()) => {
                 // Then what is too much is taken back.
                 self.scripts.store(false, Relaxed);
-                return Box::pin(self.push(batch, None)).await;
+                return Box::pin(self.push(batch)).await;
             }
             Err(failed) => return Err(failed),
         };

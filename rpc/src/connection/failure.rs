@@ -14,7 +14,7 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    pub(crate) fn new(source: RedisError) -> Self {
+    pub(super) fn new(source: RedisError) -> Self {
         let maybe_sent = !is_answer(&source);
         Self { source, maybe_sent }
     }
