@@ -88,6 +88,12 @@ impl Kept {
         open.into_iter().for_each(Open::close);
     }
 
+    /// How many are open.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@
 mod files;
 mod room;
 mod formats;
+mod kept;
 mod retention;
 mod damage;
 mod crashes;
