@@ -166,9 +166,7 @@ impl Counting<'_> {
 
     /// Counts every row, and looks only at those of chunks that lie in several buckets.
     fn count_all(&self, block: &Block, counts: &mut Counts) -> Result<(), StoreError> {
-        let Summary {
-            earliest, latest, ..
-        } = block.summary;
+        let Summary { earliest, latest, .. } = block.summary;
         if let Some(bucket) = self.one_bucket(earliest.as_nanos(), latest.as_nanos()) {
             add(&mut counts[bucket], block.summary.counts.map(u64::from));
             return Ok(());
@@ -195,11 +193,10 @@ impl Counting<'_> {
     ) -> Result<(), Damaged> {
         // Rows that follow each other nearly always are in one bucket, and finding it takes a division.
         let (mut bucket, mut within) = (0, 0..0);
-        for row in rows {
-            let time = block.time(row)?;
+        block.times_and_levels(rows, |time, level| {
             if !within.contains(&time) {
                 if !self.range.holds(Timestamp::from_nanos(time)) {
-                    continue;
+                    return;
                 }
                 bucket = self.bucket(time);
                 let start = time - time.rem_euclid(self.step);
@@ -207,14 +204,16 @@ impl Counting<'_> {
                 within = start.max(self.range.from.as_nanos())
                     ..start.saturating_add(self.step).min(self.range.to.as_nanos());
             }
-            counts[bucket][block.level(row)? as usize] += 1;
-        }
-        Ok(())
+            counts[bucket][level as usize] += 1;
+        })
     }
 }
 
 fn add(counts: &mut [u64; Level::ALL.len()], more: [u64; Level::ALL.len()]) {
-    counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+    counts
+        .iter_mut()
+        .zip(more)
+        .for_each(|(count, more)| *count += more);
 }
 
 /// The range with its open ends closed by what is stored.

@@ -12,7 +12,7 @@
 //! `received` (which record numbers), `tail` (the batches as they came),
 //! `block` and `blocks` (records sealed together), `kept` (those of them that stay open), `contents` (what there is now, and what a search sees), `opening`
 //! (the newest partition at a start), `writer` (the one thread that writes), `sealer`, `superseded`, `merge`, `retention` and
-//! `checkpointer` (what goes on beside it), `search`, `scan` and `histogram` (how records are found),
+//! `checkpointer` (what goes on beside it), `sought`, `search`, `scan` and `histogram` (how records are found),
 //! `plain` and `sql` (what SQL sees of them), `incident` (some of them as a file), `check` and `backup` (what one does with the files). `crash` names the places at which tests let a process die.
 
 mod error;
@@ -40,6 +40,7 @@ mod retention;
 mod checkpointer;
 mod unit;
 mod visit;
+mod sought;
 mod search;
 mod scan;
 mod count;

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use log_record::Level;
 
-use super::{CHUNKS, Loaded, Summary};
 use super::bytes::{Damaged, Reader, damaged, put_number};
 use super::integers::CHUNK;
+use super::{CHUNKS, Loaded, Summary};
 
 /// Some rows of a block, one after the other.
 pub(in crate::store) struct Chunk {
@@ -48,7 +48,10 @@ pub(in crate::store) fn of(summary: &Summary, loaded: &Loaded<'_>) -> Result<Vec
 
 fn read(reader: Option<Reader<'_>>, summary: &Summary) -> Result<Vec<Chunk>, Damaged> {
     const OTHERS: Damaged = damaged("chunks have other rows than their block");
-    let (all, rows) = ((summary.earliest.as_nanos(), summary.latest.as_nanos()), summary.rows as usize);
+    let (all, rows) = (
+        (summary.earliest.as_nanos(), summary.latest.as_nanos()),
+        summary.rows as usize,
+    );
     let Some(mut reader) = reader else {
         return Ok(vec![Chunk {
             rows: 0..rows,

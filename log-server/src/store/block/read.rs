@@ -44,6 +44,9 @@ pub(super) enum Numbers<'a> {
     Floats(Floats<'a>),
 }
 
+const NO_CALLSITE: Damaged = damaged("a row has no call-site");
+const OTHER_TIME: Damaged = damaged("a row is of another time than its block");
+
 impl<'a> Block<'a> {
     pub(in crate::store) fn open(summary: &Summary, loaded: &'a Loaded<'a>) -> Result<Block<'a>, Damaged> {
         let head = Head::read(loaded.column(HEAD)?, loaded, summary.rows as usize)?;
@@ -79,15 +82,11 @@ impl<'a> Block<'a> {
 
     /// The time of a row. Of rows that are near each other it costs less than of others.
     pub(in crate::store) fn time(&mut self, row: usize) -> Result<i64, Damaged> {
-        let column = match &mut self.times {
-            Some(column) => column,
-            none => none.insert(Integers::read(&mut self.loaded.column(TIME)?)?),
-        };
-        let time = column.at(row)?;
+        let time = open(&mut self.times, self.loaded, TIME)?.at(row)?;
         if (self.summary.earliest.as_nanos()..=self.summary.latest.as_nanos()).contains(&time) {
             Ok(time)
         } else {
-            Err(damaged("a row is of another time than its block"))
+            Err(OTHER_TIME)
         }
     }
 
@@ -97,7 +96,7 @@ impl<'a> Block<'a> {
             let codes = self.loaded.callsite_codes()?;
             let known = self.head.callsites.len();
             if codes.len() != self.rows() || codes.iter().any(|code| *code as usize >= known) {
-                return Err(damaged("a row has no call-site"));
+                return Err(NO_CALLSITE);
             }
             self.callsites = Some(codes);
         }
@@ -124,18 +123,45 @@ impl<'a> Block<'a> {
 
     /// The call-site of a row. Of rows that are near each other it costs less than of others.
     pub(super) fn callsite(&mut self, row: usize) -> Result<&Arc<CallSite>, Damaged> {
-        let column = match &mut self.callsite_column {
-            Some(column) => column,
-            none => none.insert(Integers::read(&mut self.loaded.column(CALLSITE)?)?),
-        };
+        let column = open(&mut self.callsite_column, self.loaded, CALLSITE)?;
         let code = usize::try_from(column.at(row)?).ok();
         let callsite = code.and_then(|code| self.head.callsites.get(code));
-        callsite.ok_or(damaged("a row has no call-site"))
+        callsite.ok_or(NO_CALLSITE)
     }
 
-    /// The level of a row, as [`Block::callsite`].
-    pub(in crate::store) fn level(&mut self, row: usize) -> Result<Level, Damaged> {
-        Ok(self.callsite(row)?.level)
+    /// Shows the time and the level of each of `rows`, which rise.
+    pub(in crate::store) fn times_and_levels(
+        &mut self,
+        rows: impl Iterator<Item = usize>,
+        mut see: impl FnMut(i64, Level),
+    ) -> Result<(), Damaged> {
+        let (mut times, mut callsites) = (&[][..], &[][..]);
+        let (mut first_time, mut first_callsite) = (0, 0);
+        let span = self.summary.earliest.as_nanos()..=self.summary.latest.as_nanos();
+        let levels: Vec<Level> = self
+            .head
+            .callsites
+            .iter()
+            .map(|callsite| callsite.level)
+            .collect();
+        let time_column = open(&mut self.times, self.loaded, TIME)?;
+        let callsite_column = open(&mut self.callsite_column, self.loaded, CALLSITE)?;
+        for row in rows {
+            if row - first_time >= times.len() {
+                (first_time, times) = time_column.around(row)?;
+            }
+            if row - first_callsite >= callsites.len() {
+                (first_callsite, callsites) = callsite_column.around(row)?;
+            }
+            let time = times[row - first_time];
+            if !span.contains(&time) {
+                return Err(OTHER_TIME);
+            }
+            let callsite = usize::try_from(callsites[row - first_callsite]).ok();
+            let level = callsite.and_then(|code| levels.get(code)).ok_or(NO_CALLSITE)?;
+            see(time, *level);
+        }
+        Ok(())
     }
 
     fn of_each_row<T>(&self, values: Vec<T>) -> Result<Vec<T>, Damaged> {
@@ -155,10 +181,7 @@ impl<'a> Block<'a> {
 
     /// The sequence numbers of the rows that have one.
     pub(super) fn seqs(&mut self) -> Result<&mut Integers<'a>, Damaged> {
-        match &mut self.seqs {
-            Some(seqs) => Ok(seqs),
-            none => Ok(none.insert(Integers::read(&mut self.loaded.column(SEQ)?)?)),
-        }
+        open(&mut self.seqs, self.loaded, SEQ)
     }
 
     /// The column of texts of that number, opened once.
@@ -332,6 +355,18 @@ impl<'a> Block<'a> {
     /// The time of the earliest and the latest row.
     pub(in crate::store) fn span(&self) -> (Timestamp, Timestamp) {
         (self.summary.earliest, self.summary.latest)
+    }
+}
+
+/// A column of integers, opened once.
+fn open<'b, 'a>(
+    known: &'b mut Option<Integers<'a>>,
+    loaded: &'a Loaded<'a>,
+    number: u32,
+) -> Result<&'b mut Integers<'a>, Damaged> {
+    match known {
+        Some(column) => Ok(column),
+        none => Ok(none.insert(Integers::read(&mut loaded.column(number)?)?)),
     }
 }
 

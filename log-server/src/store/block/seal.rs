@@ -10,8 +10,8 @@ use super::bytes::seal_column;
 use super::filter::{self, Terms};
 use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
 use super::{
-    CALLSITE, CHUNKS, FIELDS, FILTER, HEAD, MESSAGE, RANKED_SHAPE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary, THREAD,
-    TIME, TRACE_ID,
+    CALLSITE, CHUNKS, FIELDS, FILTER, HEAD, MESSAGE, RANKED_SHAPE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary,
+    THREAD, TIME, TRACE_ID,
 };
 use super::{chunks, codes, floats, integers, packed, texts};
 use crate::store::StoredBatch;
