@@ -141,23 +141,37 @@ impl Direction {
 }
 
 /// What was found so far: at most as many as wanted, the first of them in the search's direction.
-struct Found {
-    records: BTreeMap<Rank, StoredRecord>,
+struct Found<R> {
+    records: BTreeMap<Rank, R>,
     wanted: usize,
 }
 
-impl Found {
+impl<R> Found<R> {
     /// The last that is kept, once there are as many as wanted: what comes after it is not.
     fn limit(&self) -> Option<Rank> {
         let last = self.records.first_key_value().map(|(rank, _)| *rank);
         last.filter(|_| self.records.len() == self.wanted)
     }
 
-    fn add(&mut self, rank: Rank, record: StoredRecord) {
+    fn add(&mut self, rank: Rank, record: R) {
         self.records.insert(rank, record);
         if self.records.len() > self.wanted {
             self.records.pop_first();
         }
+    }
+
+    /// The page in order, and whether there are more records than fit on it. Of a search that ended early, only what comes
+    /// before the `rest`, which was not looked at, is certain; that such a page is full is certain as well, and then the next
+    /// one begins behind its last record: more of them may have been found and put aside.
+    fn into_page(mut self, rest: Option<Rank>) -> (Vec<R>, bool) {
+        if let Some(rest) = rest {
+            self.records = self.records.split_off(&rest);
+        }
+        let more = self.records.len() == self.wanted;
+        if more {
+            self.records.pop_first();
+        }
+        (self.records.into_values().rev().collect(), more)
     }
 }
 
@@ -171,7 +185,7 @@ struct Running<'s> {
     visited: AtomicUsize,
     /// Only what comes after this rank.
     after: Rank,
-    found: Mutex<Found>,
+    found: Mutex<Found<StoredRecord>>,
     scanned: AtomicU64,
     damaged: AtomicBool,
     /// Why it ended before it was done.
@@ -291,36 +305,31 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, Found<StoredRecord>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The answer; `unvisited` is the first unit that was not visited.
     fn page(self, unvisited: Option<&Unit>) -> Page {
-        let Found { mut records, wanted } = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let scanned = self.scanned.into_inner();
+        let direction = self.search.direction;
+        let found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let spent = self.spent.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some((partial, unvisited)) = spent.zip(unvisited) {
-            // Only what comes before everything unvisited is certain; the next page goes on behind that.
-            let rest = self.search.direction.front(unvisited);
-            let certain = records.split_off(&self.search.direction.rank(rest));
-            return Page {
-                records: certain.into_values().rev().collect(),
-                next: Some(rest),
-                scanned,
-                partial: Some(partial),
-            };
-        }
-        let more = records.len() == wanted;
-        if more {
-            records.pop_first();
-        }
-        let last = records.first_key_value().filter(|_| more);
+        let ended = spent
+            .zip(unvisited)
+            .map(|(partial, unvisited)| (partial, direction.front(unvisited)));
+        let (records, more) = found.into_page(ended.map(|(_, rest)| direction.rank(rest)));
+        let (next, partial) = match ended {
+            Some((partial, rest)) if !more => (Some(rest), Some(partial)),
+            Some(_) | None => {
+                let damaged = self.damaged.into_inner().then_some(Partial::Damaged);
+                (records.last().filter(|_| more).map(place), damaged)
+            }
+        };
         Page {
-            next: last.map(|(_, record)| place(record)),
-            records: records.into_values().rev().collect(),
-            scanned,
-            partial: self.damaged.into_inner().then_some(Partial::Damaged),
+            records,
+            next,
+            scanned: self.scanned.into_inner(),
+            partial,
         }
     }
 }
@@ -329,5 +338,36 @@ fn place(record: &StoredRecord) -> Cursor {
     Cursor {
         time: record.record.time,
         id: record.id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(found: &[Rank], rest: Option<Rank>, expected: &[Rank], more: bool) {
+        let mut page = Found {
+            records: BTreeMap::new(),
+            wanted: 4,
+        };
+        found.iter().for_each(|rank| page.add(*rank, *rank));
+        assert_eq!(
+            page.into_page(rest),
+            (expected.to_vec(), more),
+            "{found:?} {rest:?}"
+        );
+    }
+
+    /// A search that ended early after its page was full went on where it had ended, behind records that had been found
+    /// and had no room.
+    #[test]
+    fn nothing_between_a_full_page_and_where_a_search_ended_is_left_out() {
+        check(&[1, 2, 3], None, &[3, 2, 1], false);
+        check(&[5, 1, 2, 4, 3], None, &[5, 4, 3], true);
+        check(&[5, 1, 4, 3], Some(2), &[5, 4, 3], false);
+        check(&[9, 8, 7, 6, 5, 4], Some(2), &[9, 8, 7], true);
+        check(&[9, 8, 7, 6, 5, 4], Some(7), &[9, 8, 7], false);
+        check(&[], Some(7), &[], false);
     }
 }
