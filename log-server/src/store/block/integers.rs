@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::bytes::{Damaged, Reader, damaged, put_number, put_section, put_signed};
+use super::planes::{self, plane};
 
 /// Values that are decoded together.
 pub(super) const CHUNK: usize = 4_096;
@@ -354,44 +355,14 @@ impl<'a> Integers<'a> {
         let planes = (0..self.width)
             .map(|_| plane(&mut reader, length))
             .collect::<Result<Vec<_>, _>>()?;
-        match self.width {
-            0 => values.resize(start + length, self.smallest),
-            1 => weave::<1>(&planes, self.smallest, values),
-            2 => weave::<2>(&planes, self.smallest, values),
-            3 => weave::<3>(&planes, self.smallest, values),
-            4 => weave::<4>(&planes, self.smallest, values),
-            5 => weave::<5>(&planes, self.smallest, values),
-            6 => weave::<6>(&planes, self.smallest, values),
-            7 => weave::<7>(&planes, self.smallest, values),
-            _ => weave::<8>(&planes, self.smallest, values),
+        if planes.is_empty() {
+            values.resize(length + start, self.smallest);
+        } else {
+            planes::weave(&planes, self.smallest, values);
         }
         let first = self.starts.get(chunk).copied().unwrap_or(0);
         self.kind.undo(first, &mut values[start..]);
         Ok(())
-    }
-}
-
-/// Appends the numbers whose bytes are in so many planes, all of one length. The number of planes is known when this is
-/// compiled, which makes one pass over all of them as fast as one over each would be.
-fn weave<const PLANES: usize>(planes: &[Cow<'_, [u8]>], smallest: i64, values: &mut Vec<i64>) {
-    let length = planes[0].len();
-    let planes: [&[u8]; PLANES] = std::array::from_fn(|byte| &planes[byte][..length]);
-    values.extend((0..length).map(|index| {
-        let mut number = 0;
-        for (byte, plane) in planes.iter().enumerate() {
-            number |= u64::from(plane[index]) << (8 * byte);
-        }
-        smallest.wrapping_add(number as i64)
-    }));
-}
-
-/// The next plane of a chunk.
-fn plane<'a>(reader: &mut Reader<'a>, length: usize) -> Result<Cow<'a, [u8]>, Damaged> {
-    let plane = reader.section()?.open()?;
-    if plane.len() == length {
-        Ok(plane)
-    } else {
-        Err(damaged("a plane has the wrong length"))
     }
 }
 
