@@ -293,9 +293,10 @@ async fn few_lists_are_waited_for_on_one_connection_however_many_calls_there_are
     let redis = Redis::start().await;
     let _python = python_server(Library::Redis7, &redis).await;
     let client = client(&redis);
+    // From the first word on: where replies are swept up quickly, the first wait may last for all calls.
+    let mut overheard = redis.overhear().await;
     // From its reply the client knows whom it deals with.
     assert_eq!(client.call::<i64>("sum", (1, 1)).await.unwrap(), 2);
-    let mut overheard = redis.overhear().await;
     let calls = join_all((0..500).map(|_| client.call::<String>("who", ()))).await;
     assert!(
         calls
@@ -316,7 +317,7 @@ async fn few_lists_are_waited_for_on_one_connection_however_many_calls_there_are
         .map(|wait| wait[5].trim_matches('"').parse::<u32>().unwrap());
     // How many wait at one time depends on how fast others are swept up.
     let most = lists.max().unwrap();
-    assert!((2..=64).contains(&most), "{most} lists");
+    assert!((1..=64).contains(&most), "{most} lists");
 }
 
 /// Case 20: the reader already waits when there is another list to wait for.
