@@ -199,7 +199,7 @@ impl Counting<'_> {
                     return;
                 }
                 bucket = self.bucket(time);
-                let start = time - time.rem_euclid(self.step);
+                let start = time.saturating_sub(time.rem_euclid(self.step));
                 // Ends early where a bucket is not wholly in range.
                 within = start.max(self.range.from.as_nanos())
                     ..start.saturating_add(self.step).min(self.range.to.as_nanos());
