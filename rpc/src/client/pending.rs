@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub(super) struct Pending {
     abandoned: mpsc::UnboundedSender<u64>,
     /// Whether the reader of the inbox has been told to look at the calls again, or will.
     told_reader: AtomicBool,
+    /// How many replies of Python servers it waits for.
+    watched: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -71,6 +73,7 @@ impl Pending {
             losses: watch::Sender::new(()),
             abandoned,
             told_reader: AtomicBool::new(false),
+            watched: AtomicUsize::new(0),
         }
     }
 
@@ -169,18 +172,20 @@ impl Pending {
 
     /// The oldest calls, if their replies are to be waited for one by one.
     pub(super) fn to_watch(&self) -> Vec<u64> {
+        // Before the calls are looked at: one that comes meanwhile tells of itself, once too often at worst.
+        self.watched.store(0, SeqCst);
         self.told_reader.store(false, SeqCst);
         if !self.peers.has_python() {
             return Vec::new();
         }
-        self.calls().waiting.keys().take(WATCHED).copied().collect()
+        let oldest: Vec<u64> = self.calls().waiting.keys().take(WATCHED).copied().collect();
+        self.watched.store(oldest.len(), SeqCst);
+        oldest
     }
 
     /// Whether the reader of the inbox must be told that there is another call to watch.
     pub(super) fn tells_reader(&self) -> bool {
-        self.peers.has_python()
-            && self.calls().waiting.len() <= WATCHED
-            && !self.told_reader.swap(true, SeqCst)
+        self.peers.has_python() && self.watched.load(SeqCst) < WATCHED && !self.told_reader.swap(true, SeqCst)
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -276,7 +281,10 @@ mod tests {
         for number in 3..500 {
             others.push(pending.register(number).await);
         }
+        // However many came at once since the reader looked.
+        assert!(pending.tells_reader());
         // The wait for more lists would cost Redis more; the oldest come first.
         assert_eq!(pending.to_watch(), (1..=WATCHED as u64).collect::<Vec<_>>());
+        assert!(!pending.tells_reader(), "there is no room for more");
     }
 }
