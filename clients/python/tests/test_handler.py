@@ -247,6 +247,21 @@ for child in children:
         self.assertEqual(len({record["boot"] for record in records}), 4)
         self.assertEqual(len({record["instance"] for record in records}), 4)
 
+    def test_delivering_imports_nothing_that_a_fork_could_leave_half_imported(self):
+        server = self.serve()
+        script = """
+import logging, log_layer, sys
+handler = log_layer.LogHandler("python")
+before = set(sys.modules)
+logging.getLogger().addHandler(handler)
+logging.warning("delivered")
+assert handler.flush() == (1, 0, 0), handler.flush()
+print(*sorted(set(sys.modules) - before))
+"""
+        ended = run(script, self.redis.url)
+        self.assertEqual((ended.returncode, ended.stdout.strip(), ended.stderr), (0, "", ""))
+        self.check_whole(server.records(), 1)
+
     def test_a_url_that_is_none_is_said_once_and_every_record_is_counted(self):
         logger, handler = self.logger(redis="not a url with hunter2")
         for _ in range(10):

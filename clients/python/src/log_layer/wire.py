@@ -3,7 +3,9 @@ comes on a list of its own."""
 
 from __future__ import annotations
 
-# Connecting needs this codec. A process that forks while another thread imports it leaves the child without it for ever.
+# Connecting needs these. A process that forks while another thread imports a module leaves the child with half of it for
+# ever, so what the shipper's thread uses is imported before there is one; a test looks that nothing is forgotten.
+import email.parser  # noqa: F401
 import encodings.idna  # noqa: F401
 import json
 import secrets
