@@ -54,6 +54,33 @@ async fn what_one_sees_is_asked_and_drawn_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_search_ends_whatever_the_one_before_still_waits_for() {
+    fn hanging(asked: &str, query: &str) -> Value {
+        match asked {
+            "histogram" | "fields" if query.contains("first") => json!(false),
+            _ => hostile(asked, query),
+        }
+    }
+    let canned = Canned::start(hanging).await;
+    let browser = Browser::open(&format!("{}/?q=x&from=all&fields=1", canned.page), 1_440).await;
+    browser.until_it_is(PROGRESS, json!(true)).await;
+    browser
+        .run(
+            "window.asked = []; const plain = fetch;
+            window.fetch = (url, how) => { asked.push([String(url), how.signal]); return plain(url, how); }",
+        )
+        .await;
+    let ended = "return ['histogram', 'fields'].map((path) => asked.filter(([url]) => url.startsWith(`api/${path}`)).map(([, signal]) => signal.aborted))";
+    browser.search("first").await;
+    browser.until_it_is(ended, json!([[false], [false]])).await;
+    browser.search("second").await;
+    browser
+        .until_it_is(ended, json!([[true, false], [true, false]]))
+        .await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_says_what_it_cost_and_one_that_hangs_can_be_cancelled() {
     fn hanging(asked: &str, query: &str) -> Value {
         match asked {

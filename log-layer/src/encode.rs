@@ -11,6 +11,10 @@ use serde::Serialize;
 /// An error that names more causes than this is most likely a cycle.
 pub(crate) const CAUSES: usize = 16;
 
+/// Quotes, colon, comma and a number.
+#[cfg(all(feature = "valuable", any(test, tracing_unstable)))]
+const SMALL_ENTRY: usize = 24;
+
 /// Appends the one value that `write` writes. Text may fill `out` up to `stop` bytes; brackets and quotes may exceed it
 /// by a few. A panic in `write` is replaced by a text that says so.
 ///
@@ -71,6 +75,16 @@ impl Json<'_> {
         self.string(|json| json.write_fmt(text));
     }
 
+    /// JSON text that was written here before; as text if there is no room for it.
+    #[cfg(feature = "valuable")]
+    pub(crate) fn written(&mut self, json: &str) {
+        if self.out.len() + json.len() <= self.stop {
+            self.out.extend_from_slice(json.as_bytes());
+        } else {
+            self.text(json);
+        }
+    }
+
     fn string(&mut self, print: impl FnOnce(&mut Self) -> fmt::Result) {
         self.out.push(b'"');
         let printed = print(self);
@@ -105,6 +119,33 @@ impl Json<'_> {
             return Err(fmt::Error);
         }
         Ok(())
+    }
+}
+
+/// For structures inside structures.
+#[cfg(all(feature = "valuable", any(test, tracing_unstable)))]
+impl Json<'_> {
+    /// Punctuation.
+    pub(crate) fn bracket(&mut self, bracket: &str) {
+        self.out.extend_from_slice(bracket.as_bytes());
+    }
+
+    /// Where the next entry starts; none if there is no room for one whose name is so long, and a small value.
+    pub(crate) fn room_for(&mut self, name_bytes: usize) -> Option<usize> {
+        let fits = self.out.len() + name_bytes + SMALL_ENTRY <= self.stop;
+        self.truncated |= !fits;
+        fits.then_some(self.out.len())
+    }
+
+    /// Takes back what was written since.
+    pub(crate) fn back_to(&mut self, start: usize) {
+        self.out.truncate(start);
+    }
+
+    /// In place of a value.
+    pub(crate) fn left_out(&mut self) {
+        self.out.extend_from_slice("\"…\"".as_bytes());
+        self.truncated = true;
     }
 }
 

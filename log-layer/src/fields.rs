@@ -222,6 +222,13 @@ impl Visit for Collector<'_> {
         self.put(field.name(), |json| json.error(value, causes()));
     }
 
+    #[cfg(all(feature = "valuable", tracing_unstable))]
+    fn record_value(&mut self, field: &Field, value: valuable::Value<'_>) {
+        if !matches!(value, valuable::Value::Unit) {
+            self.put(field.name(), |json| crate::structured::write(json, value));
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field.name(), |json| json.quoted(format_args!("{value:?}")));
     }

@@ -44,6 +44,7 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// | `i128`, `u128` | text |
 /// | `&dyn Error` | `{"message", "chain"}`: the error and its causes |
 /// | `?value`, `%value` | what it prints, as text; `<panic in Debug>` if that panics |
+/// | `valuable(&value)` | its structure, at most 16 deep; needs the feature `valuable` and tracing's `--cfg tracing_unstable` |
 /// | `&[u8]` | text in hexadecimal digits, `[de ad]` |
 /// | `r#type` | `type` |
 /// | `Option` | the value, or no field |

@@ -58,6 +58,8 @@ mod fields;
 mod redact;
 mod callsite;
 mod encode;
+#[cfg(all(feature = "valuable", any(test, tracing_unstable)))]
+mod structured;
 mod packed;
 mod reentry;
 mod sync;

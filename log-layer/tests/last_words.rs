@@ -1,5 +1,6 @@
-//! Where a panic ends the process at once, without unwinding, what was logged before it is stored all the same. This
-//! takes a program that is built so, and with it everything that it is made of.
+//! What takes programs that are built in another way than these tests, and with them everything that they are made of:
+//! where a panic ends the process at once, without unwinding, what was logged before it is stored all the same; and with
+//! tracing's `--cfg tracing_unstable` structured values arrive as such.
 
 #![expect(clippy::unwrap_used, reason = "a test, and what helps it, fails by panicking")]
 
@@ -16,9 +17,10 @@ use std::process::{Command, Stdio};
 
 use collector::Collector;
 use redis::Place;
+use serde_json::json;
 
-/// Builds the program; beside this test's own, in a folder for its profile.
-fn program() -> PathBuf {
+/// Builds the program of that name; beside this test's own, in a folder for its profile.
+fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let target = own.ancestors().nth(3).expect("target/<profile>/deps/<test>");
     let built = Command::new(env!("CARGO"))
@@ -33,16 +35,17 @@ fn program() -> PathBuf {
             "--target-dir",
         ])
         .arg(target)
+        .env("RUSTFLAGS", "--cfg tracing_unstable")
         .status()
         .unwrap();
     assert!(built.success());
-    target.join("abort/last-words")
+    target.join("abort").join(name)
 }
 
 /// getsentry/sentry-rust#239; pydantic/logfire-rust#39; fast/fastrace#122; tikv/tikv#8998
 #[test]
 fn a_panic_that_aborts_the_process_is_stored_with_what_was_logged_before_it() {
-    let program = program();
+    let program = program("last-words");
     for (place, message) in [
         ("main", "in main"),
         ("thread", "in a thread"),
@@ -75,4 +78,19 @@ fn a_panic_that_aborts_the_process_is_stored_with_what_was_logged_before_it() {
             messages[100]
         );
     }
+}
+
+#[test]
+fn a_structured_value_arrives_with_its_structure_and_without_its_secrets() {
+    let redis = Place::new().start();
+    let collector = Collector::start(&redis.url());
+    let status = Command::new(program("structured"))
+        .env("LOG_LAYER_REDIS_URL", redis.url())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let records = collector.records();
+    let user = json!({"name": "ann", "roles": ["Reader", {"Owner": {"since": 7}}], "password": "[redacted]"});
+    assert_eq!(records[0]["fields"], json!({"user": user, "channel": 7}));
+    assert_eq!(records[0]["spans"][0]["fields"], json!({"of": user}));
 }

@@ -52,8 +52,10 @@ export class FieldList {
     this.load();
   }
 
-  /** A search is made: what its records have is asked when it is `release`d. */
-  again() {
+  /** Another search is made, or none: what records have is asked again when this is `release`d, and not before. */
+  hold() {
+    // The server must not count what nobody waits for: the new search needs its processors.
+    this.controller.abort();
     this.asked = "";
     this.held = true;
   }

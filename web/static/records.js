@@ -126,7 +126,6 @@ export class Records {
   /** @param {State} state */
   async run(state) {
     this.stop();
-    this.fields.again();
     if (state.live && !splitPipeline(state.q).rest) {
       const { from: _from, to: _to, ...followed } = searchParameters(state);
       await this.live.start(followed);
@@ -148,6 +147,7 @@ export class Records {
   stop() {
     this.live.stop();
     this.search.cancel();
+    this.fields.hold();
     this.stands(false);
   }
 

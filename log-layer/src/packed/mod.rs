@@ -46,6 +46,9 @@ mod tag {
     pub(super) const TEXT: u8 = 5;
     /// One byte with the number of texts, and those: an error and its causes.
     pub(super) const ERROR: u8 = 6;
+    /// As a text; JSON already.
+    #[cfg(feature = "valuable")]
+    pub(super) const JSON: u8 = 7;
 }
 
 /// Leaves room for a length; what is packed from here on is what it tells.

@@ -12,6 +12,8 @@ use super::{Around, has, reserve_length, set_length, tag};
 use crate::encode::CAUSES;
 use crate::fields::Budget;
 use crate::traceparent::{SpanId, TraceId};
+#[cfg(all(feature = "valuable", tracing_unstable))]
+use crate::{encode, structured};
 
 /// What the JSON of a value takes besides its name and what it takes here, in round figures.
 const PUNCTUATION: usize = 4;
@@ -228,6 +230,19 @@ impl Visit for Packer<'_> {
             self.out.push(1);
             self.print(format_args!("<panic in Debug>"));
         }
+    }
+
+    #[cfg(all(feature = "valuable", tracing_unstable))]
+    fn record_value(&mut self, field: &Field, value: valuable::Value<'_>) {
+        if matches!(value, valuable::Value::Unit) || !self.begin(field, tag::JSON) {
+            return;
+        }
+        let at = reserve_length(self.out);
+        let stop = self.values + self.budget.stop(at - self.values);
+        if encode::value(self.out, stop, |json| structured::write(json, value)) {
+            self.cut();
+        }
+        set_length(self.out, at);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

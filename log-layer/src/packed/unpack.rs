@@ -193,6 +193,11 @@ impl<'a> Reader<'a> {
                 let text = self.text()?;
                 collector.put(name, |json| json.text(&text));
             }
+            #[cfg(feature = "valuable")]
+            tag::JSON => {
+                let text = self.text()?;
+                collector.put(name, |json| json.written(&text));
+            }
             tag::ERROR => {
                 let count = usize::from(self.byte()?);
                 let texts: Vec<_> = (0..count).map_while(|_| self.text()).collect();
