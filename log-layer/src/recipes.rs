@@ -11,7 +11,10 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> std::io::Result<()> {
-//!     let (layer, _logs) = log_layer::builder("shop").version(env!("CARGO_PKG_VERSION")).build();
+//!     let (layer, _logs) = log_layer::builder("shop")
+//!         .version(env!("CARGO_PKG_VERSION"))
+//!         .signals(true) // Ctrl-C and SIGTERM wait for the last records; not if you handle them yourself
+//!         .build();
 //!     tracing_subscriber::registry().with(layer).with(tracing_subscriber::fmt::layer()).init();
 //!
 //!     let app: Router = Router::new()

@@ -178,14 +178,21 @@ impl Block<'_> {
                 continue;
             }
             let per_shape = self.per_shape_of(number);
-            let values = self.values_of(rows, &per_shape)?;
             if field.type_ == Type::Text {
+                if rows.is_full() {
+                    // Whose value each is need not be known.
+                    let texts = self.texts(field_column(number))?;
+                    texts.count(&Rows::all(texts.length()), &mut *see)?;
+                    continue;
+                }
+                let values = self.values_of(rows, &per_shape)?;
                 let texts = self.texts(field_column(number))?;
                 if texts.length() != values.length() {
                     return Err(damaged("a column has other values than its rows"));
                 }
                 texts.count(&values, &mut *see)?;
             } else {
+                let values = self.values_of(rows, &per_shape)?;
                 self.count_numbers(number, &values, see)?;
             }
         }

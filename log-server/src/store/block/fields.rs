@@ -18,20 +18,25 @@ impl Block<'_> {
         field: FieldKey<'_>,
         needle: &Needle,
     ) -> Result<Rows, Damaged> {
+        let mut scratch = Scratch::default();
+        let mut holds = |value: &Value| is_in_value(needle, value, &mut scratch);
+        // Most fields cannot have it, and are told by that alone.
+        let may_hold = match field.type_ {
+            Type::Text => self.filter()?.may_contain(field_column(number), needle.folded()),
+            Type::Json => true,
+            Type::Null => holds(&Value::Null),
+            Type::Bool => holds(&Value::Bool(false)) || holds(&Value::Bool(true)),
+            Type::Int | Type::UInt | Type::Float => needle.may_be_in_number(),
+        };
+        if !may_hold {
+            return Ok(Rows::none(self.rows()));
+        }
         let per_shape = self.per_shape_of(number);
         match field.type_ {
             Type::Text => self.containing(field_column(number), needle.folded(), &per_shape),
-            Type::Json => {
-                let mut scratch = Scratch::default();
-                let mut holds = |value: &Value| is_in_value(needle, value, &mut scratch);
-                self.json_where(number, &per_shape, &mut holds)
-            }
-            Type::Int | Type::UInt | Type::Float if !needle.may_be_in_number() => Ok(Rows::none(self.rows())),
+            Type::Json => self.json_where(number, &per_shape, &mut holds),
             Type::Null | Type::Bool | Type::Int | Type::UInt | Type::Float => {
-                let mut scratch = Scratch::default();
-                self.numbers_where(number, &per_shape, |value| {
-                    is_in_value(needle, value, &mut scratch)
-                })
+                self.numbers_where(number, &per_shape, holds)
             }
         }
     }
@@ -119,18 +124,27 @@ impl Block<'_> {
         per_shape: &[usize],
         mut passes: impl FnMut(&Value) -> bool,
     ) -> Result<Rows, Damaged> {
+        // Of few values each is looked at once.
+        let few = match self.head.fields[number].type_ {
+            Type::Null => Some([passes(&Value::Null); 2]),
+            Type::Bool => Some([false, true].map(|value| passes(&Value::Bool(value)))),
+            _ => None,
+        };
+        match few {
+            Some([false, false]) => return Ok(Rows::none(self.rows())),
+            Some([true, true]) => return self.rows_where_shape_index(|shape| per_shape[shape] > 0),
+            Some(_) | None => {}
+        }
         let mut each = |values: Vec<i64>, value: fn(i64) -> Value| {
             Rows::where_true(values.len(), |index| passes(&value(values[index])))
         };
         let values = match self.numbers(number)? {
-            Numbers::Nulls => {
-                return if passes(&Value::Null) {
-                    self.rows_where_shape_index(|shape| per_shape[shape] > 0)
-                } else {
-                    Ok(Rows::none(self.rows()))
-                };
+            Numbers::Nulls => unreachable!("all of them pass, or none"),
+            Numbers::Bools(values) => {
+                let values = values.all()?;
+                let passing = few.is_some_and(|[_, yes]| yes);
+                Rows::where_true(values.len(), |index| (values[index] != 0) == passing)
             }
-            Numbers::Bools(values) => each(values.all()?, |value| Value::Bool(value != 0)),
             Numbers::Ints(values) => each(values.all()?, Value::Int),
             Numbers::UInts(values) => each(values.all()?, |value| Value::UInt(value as u64)),
             Numbers::Floats(values) => {

@@ -241,17 +241,22 @@ impl<'a> Block<'a> {
         if per_shape.iter().all(|count| *count == 1) && values.length() == rows {
             return Ok(values.clone());
         }
-        let codes = self.shape_codes()?;
-        let all: usize = codes.iter().map(|code| per_shape[*code as usize]).sum();
-        if all != values.length() {
+        let mut with = Rows::none(rows);
+        let mut values_iter = values.iter();
+        let mut next = values_iter.next();
+        // Behind the values of the rows so far.
+        let mut end = 0;
+        for (row, code) in self.shape_codes()?.iter().enumerate() {
+            end += per_shape[*code as usize];
+            while next.is_some_and(|value| value < end) {
+                with.insert(row);
+                next = values_iter.next();
+            }
+        }
+        if end != values.length() {
             return Err(damaged("a column has other values than its rows"));
         }
-        let mut at = 0;
-        Ok(Rows::where_true(rows, |row| {
-            let from = at;
-            at += per_shape[codes[row] as usize];
-            (from..at).any(|value| values.holds(value))
-        }))
+        Ok(with)
     }
 
     /// From rows to the values they have of a column.

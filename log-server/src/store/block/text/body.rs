@@ -18,6 +18,23 @@ pub(super) struct Body<'a> {
     word_count: usize,
 }
 
+/// Digits that stand in one place of a template's texts.
+pub(super) struct HexSlot<'b> {
+    /// From those of the first text on.
+    bytes: &'b [u8],
+    /// From one text to the next.
+    stride: usize,
+    /// How many digits.
+    pub(super) length: usize,
+}
+
+impl HexSlot<'_> {
+    /// Those of text `row`, two a byte.
+    pub(super) fn digits(&self, row: usize) -> &[u8] {
+        &self.bytes[row * self.stride..][..self.length.div_ceil(2)]
+    }
+}
+
 /// An integer slot of a template with many rows.
 enum Column<'a> {
     Unread(&'a [u8]),
@@ -104,8 +121,8 @@ impl<'a> Body<'a> {
                     int += 1;
                 }
                 HEX => {
-                    let (digits, length) = self.hex(code, template, hex, row);
-                    write_hex(digits, length, out);
+                    let slot = self.hex_slot(code, template, hex);
+                    write_hex(slot.digits(row), slot.length, out);
                     hex += 1;
                 }
                 WORD | WHOLE => {
@@ -135,15 +152,17 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The digits in slot `slot` of text `row` of a template, two a byte, and how many they are.
-    pub(super) fn hex(&self, code: usize, template: &Template, slot: usize, row: usize) -> (&[u8], usize) {
+    /// The hexadecimal slot `slot` of a template's texts.
+    pub(super) fn hex_slot(&self, code: usize, template: &Template, slot: usize) -> HexSlot<'_> {
         let before: usize = template.hex[..slot]
             .iter()
             .map(|length| usize::from(length.div_ceil(2)))
             .sum();
-        let start = self.starts[code].hex + row * template.hex_bytes() + before;
-        let length = usize::from(template.hex[slot]);
-        (&self.hex[start..start + length.div_ceil(2)], length)
+        HexSlot {
+            bytes: &self.hex[self.starts[code].hex + before..],
+            stride: template.hex_bytes(),
+            length: template.hex[slot].into(),
+        }
     }
 
     /// The word in slot `slot` of text `row` of a template.

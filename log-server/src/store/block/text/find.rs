@@ -300,45 +300,54 @@ fn where_met(
     for way in ways {
         let mut rows = Rows::all(template.rows);
         for demand in way {
-            let mut passing = Rows::none(template.rows);
-            for row in rows.iter() {
-                if is_met(demand, code, template, row, body, words)? {
-                    passing.insert(row);
-                }
-            }
-            rows = passing;
+            rows = meeting(demand, code, template, &rows, body, words)?;
         }
         met.unite(&rows);
     }
     Ok(met)
 }
 
-fn is_met(
+/// Which of `rows` of a template meet a demand.
+fn meeting(
     demand: &Demand<'_>,
     code: usize,
     template: &Template,
-    row: usize,
+    rows: &Rows,
     body: &mut Body<'_>,
     words: &KnownWords<'_>,
-) -> Result<bool, Damaged> {
-    let piece = demand.piece.as_bytes();
-    Ok(match demand.marker {
+) -> Result<Rows, Damaged> {
+    let (piece, slot) = (demand.piece.as_bytes(), demand.slot);
+    let mut met = Rows::none(template.rows);
+    match demand.marker {
         INT => {
-            let number = body.int(code, template, demand.slot, row)?;
-            stands(itoa::Buffer::new().format(number).as_bytes(), demand.place, piece)
+            let mut digits = itoa::Buffer::new();
+            for row in rows.iter() {
+                let number = body.int(code, template, slot, row)?;
+                if stands(digits.format(number).as_bytes(), demand.place, piece) {
+                    met.insert(row);
+                }
+            }
         }
         HEX => {
-            let (packed, length) = body.hex(code, template, demand.slot, row);
-            hex_stands(packed, length, demand.place, piece)
+            let slot = body.hex_slot(code, template, slot);
+            let wanted: Vec<u8> = piece.iter().map(|byte| hex_value(*byte)).collect();
+            rows.iter()
+                .filter(|row| hex_stands(slot.digits(*row), slot.length, demand.place, &wanted))
+                .for_each(|row| met.insert(row));
         }
         _ => {
-            let word = body.word(code, template, demand.slot, row)?;
-            words
-                .iter()
-                .find(|(place, known, _)| *place == demand.place && *known == demand.piece)
-                .is_some_and(|(_, _, rows)| rows.holds(word))
+            let is_it = |known: &&(Place, &str, Rows)| known.0 == demand.place && known.1 == demand.piece;
+            let Some((_, _, passing)) = words.iter().find(is_it) else {
+                return Ok(met);
+            };
+            for row in rows.iter() {
+                if passing.holds(body.word(code, template, slot, row)?) {
+                    met.insert(row);
+                }
+            }
         }
-    })
+    }
+    Ok(met)
 }
 
 fn stands(text: &[u8], place: Place, piece: &[u8]) -> bool {
@@ -350,32 +359,22 @@ fn stands(text: &[u8], place: Place, piece: &[u8]) -> bool {
     }
 }
 
-fn hex_stands(packed: &[u8], length: usize, place: Place, piece: &[u8]) -> bool {
-    let digit = |at: usize| {
-        let pair = packed[at / 2];
-        if at.is_multiple_of(2) {
-            pair >> 4
-        } else {
-            pair & 15
-        }
-    };
-    let value = |byte: u8| {
-        if byte <= b'9' {
-            byte - b'0'
-        } else {
-            byte - b'a' + 10
-        }
-    };
-    let stands_at = |start: usize| {
-        piece
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| digit(start + at) == value(*byte))
-    };
-    let most = length - piece.len();
+/// Whether the digits, two a byte, have those that are wanted in that place.
+fn hex_stands(packed: &[u8], length: usize, place: Place, wanted: &[u8]) -> bool {
+    let digit = |at: usize| packed[at / 2] >> (4 * (1 - at % 2)) & 15;
+    let stands_at = |start: usize| (start..).zip(wanted).all(|(at, wanted)| digit(at) == *wanted);
+    let most = length - wanted.len();
     match place {
         Place::Equal | Place::Start => stands_at(0),
         Place::End => stands_at(most),
         Place::Inside => (0..=most).any(stands_at),
+    }
+}
+
+fn hex_value(digit: u8) -> u8 {
+    if digit <= b'9' {
+        digit - b'0'
+    } else {
+        digit - b'a' + 10
     }
 }
