@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use log_record::{LogRecord, Source, Timestamp};
+use smallvec::SmallVec;
 
 use crate::query::{Aggregate, Column, Function, Number, Scratch, Table};
 
@@ -32,7 +33,7 @@ pub(super) struct Groups<'a> {
     /// What is kept of each group besides its size; several aggregates may read one.
     states: Vec<(&'a Column, State)>,
     /// By the encoded values.
-    groups: HashMap<Box<[u8]>, Group, foldhash::fast::RandomState>,
+    groups: HashMap<Key, Group, foldhash::fast::RandomState>,
     memory: usize,
     matched: u64,
     left_out: u64,
@@ -41,6 +42,9 @@ pub(super) struct Groups<'a> {
     key: Vec<u8>,
     values: Vec<Vec<Option<Box<str>>>>,
 }
+
+/// What tells a group apart. Most are short: where the group is, so is its key, and finding it looks at one place.
+type Key = SmallVec<[u8; 32]>;
 
 #[derive(Clone)]
 struct Group {
@@ -176,7 +180,7 @@ impl<'a> Groups<'a> {
         // Of no records, nothing is there to tell apart; but how many they are is 0 and not nothing.
         if self.groups.is_empty() && self.table.by.is_empty() && self.table.every.is_none() {
             let states = self.states.iter().map(|(_, state)| state.clone()).collect();
-            self.groups.insert(Box::default(), Group { count: 0, states });
+            self.groups.insert(Key::new(), Group { count: 0, states });
         }
         let (table, states) = (self.table, self.states);
         let mut counts: Vec<u64> = self.groups.values().map(|group| group.count).collect();
@@ -239,7 +243,7 @@ impl<'a> Groups<'a> {
         let states = self.states.iter().map(|(_, state)| state.clone()).collect();
         self.memory += cost(&self.key);
         self.groups
-            .insert(self.key.as_slice().into(), Group { count: 0, states });
+            .insert(Key::from_slice(&self.key), Group { count: 0, states });
         true
     }
 

@@ -38,6 +38,18 @@ impl Rows {
         rows
     }
 
+    /// Takes out the rows of which `holds` is not true.
+    pub(super) fn retain(&mut self, mut holds: impl FnMut(usize) -> bool) {
+        for (index, word) in self.words.iter_mut().enumerate() {
+            let mut rest = *word;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                *word ^= u64::from(!holds(index * 64 + bit as usize)) << bit;
+            }
+        }
+    }
+
     /// How many rows there are, in the set or not.
     pub(super) fn length(&self) -> usize {
         self.length
@@ -136,6 +148,9 @@ mod tests {
                 let expected = (0..end).step_by(3).filter(|row| *row >= range.start);
                 assert!(thirds.within(range.clone()).eq(expected), "{range:?} of {length}");
             }
+            let mut sixths = thirds.clone();
+            sixths.retain(|row| row % 2 == 0);
+            assert!(sixths == Rows::where_true(length, |row| row % 6 == 0));
             let mut both = thirds.clone();
             both.unite(&others);
             assert!(both == Rows::all(length) && both.is_full());

@@ -137,7 +137,7 @@ impl<'a> Texts<'a> {
     /// Shows every distinct text of the values at `indexes`, and how many of them it is. A text may be shown twice.
     pub(super) fn count(&mut self, indexes: &Rows, mut see: impl FnMut(&str, u64)) -> Result<(), Damaged> {
         if self.codes.is_none() {
-            return self.texts.each(indexes.iter(), |_, text| see(text, 1));
+            return self.texts.count(indexes, &mut see);
         }
         let mut counts = vec![0; self.texts.length()];
         let codes = self.codes()?;

@@ -300,54 +300,53 @@ fn where_met(
     for way in ways {
         let mut rows = Rows::all(template.rows);
         for demand in way {
-            rows = meeting(demand, code, template, &rows, body, words)?;
+            retain(&mut rows, demand, code, template, body, words)?;
         }
         met.unite(&rows);
     }
     Ok(met)
 }
 
-/// Which of `rows` of a template meet a demand.
-fn meeting(
+/// Takes out those of a template's `rows` that do not meet a demand.
+fn retain(
+    rows: &mut Rows,
     demand: &Demand<'_>,
     code: usize,
     template: &Template,
-    rows: &Rows,
     body: &mut Body<'_>,
     words: &KnownWords<'_>,
-) -> Result<Rows, Damaged> {
+) -> Result<(), Damaged> {
     let (piece, slot) = (demand.piece.as_bytes(), demand.slot);
-    let mut met = Rows::none(template.rows);
+    let mut outcome = Ok(());
     match demand.marker {
         INT => {
             let mut digits = itoa::Buffer::new();
-            for row in rows.iter() {
-                let number = body.int(code, template, slot, row)?;
-                if stands(digits.format(number).as_bytes(), demand.place, piece) {
-                    met.insert(row);
+            rows.retain(|row| match body.int(code, template, slot, row) {
+                Ok(number) => stands(digits.format(number).as_bytes(), demand.place, piece),
+                Err(error) => {
+                    outcome = Err(error);
+                    false
                 }
-            }
+            });
         }
         HEX => {
             let slot = body.hex_slot(code, template, slot);
             let wanted: Vec<u8> = piece.iter().map(|byte| hex_value(*byte)).collect();
-            rows.iter()
-                .filter(|row| hex_stands(slot.digits(*row), slot.length, demand.place, &wanted))
-                .for_each(|row| met.insert(row));
+            rows.retain(|row| hex_stands(slot.digits(row), slot.length, demand.place, &wanted));
         }
         _ => {
             let is_it = |known: &&(Place, &str, Rows)| known.0 == demand.place && known.1 == demand.piece;
-            let Some((_, _, passing)) = words.iter().find(is_it) else {
-                return Ok(met);
-            };
-            for row in rows.iter() {
-                if passing.holds(body.word(code, template, slot, row)?) {
-                    met.insert(row);
+            let passing = words.iter().find(is_it).map(|(_, _, rows)| rows);
+            rows.retain(|row| match body.word(code, template, slot, row) {
+                Ok(word) => passing.is_some_and(|passing| passing.holds(word)),
+                Err(error) => {
+                    outcome = Err(error);
+                    false
                 }
-            }
+            });
         }
     }
-    Ok(met)
+    outcome
 }
 
 fn stands(text: &[u8], place: Place, piece: &[u8]) -> bool {

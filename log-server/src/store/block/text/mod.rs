@@ -14,6 +14,7 @@ mod body;
 mod rare;
 mod laying;
 mod find;
+mod count;
 #[cfg(test)]
 mod tests;
 
@@ -95,6 +96,17 @@ enum Words<'a> {
     },
 }
 
+impl Words<'_> {
+    /// The word of that number; they have been read.
+    fn at(&self, number: usize) -> &str {
+        let Words::Read { arena, ends, .. } = self else {
+            unreachable!("who asks has read them");
+        };
+        let start = number.checked_sub(1).map_or(0, |before| ends[before] + 1);
+        &arena[start..ends[number]]
+    }
+}
+
 impl<'a> Text<'a> {
     /// Reads the head; `body_number` is the column with the body, `ranked` whether the codes are ranks.
     pub(super) fn read(
@@ -153,15 +165,7 @@ impl<'a> Text<'a> {
             ..
         } = self;
         let codes = codes.known().filter(|_| ranked).unwrap_or_default();
-        let (
-            Words::Read {
-                arena: words, ends, ..
-            },
-            Some(body),
-        ) = (words, body)
-        else {
-            unreachable!("they were read above");
-        };
+        let body = body.as_mut().expect("it was read above");
         let mut seen = vec![0_usize; templates.len()];
         let mut text = String::new();
         let mut at = 0;
@@ -184,10 +188,7 @@ impl<'a> Text<'a> {
                 at = index;
             }
             text.clear();
-            let word = |code: usize| {
-                let start = code.checked_sub(1).map_or(0, |before| ends[before] + 1);
-                &words[start..ends[code]]
-            };
+            let word = |number: usize| words.at(number);
             body.write(code, &templates[code], arena, seen[code], word, &mut text)?;
             see(index, &text);
         }

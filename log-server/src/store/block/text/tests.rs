@@ -1,7 +1,10 @@
 //! Texts come back as they were, and are found exactly where looking at them one by one finds them.
 
+use std::collections::HashMap;
+
 use super::super::bytes::{Reader, open_column, seal_column};
 use super::super::filter::{self, Filter, Terms};
+use super::super::rows::Rows;
 use super::super::{Columns, Damaged, Loaded};
 use super::encode::Written;
 use super::*;
@@ -107,6 +110,17 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
         read.each(0..texts.len(), |_, text| back.push(text.to_owned()))
             .unwrap();
         assert_eq!(back, texts);
+        let chosen = Rows::where_true(texts.len(), |_| random.u8(..3) > 0);
+        let (mut expected, mut counted) = (HashMap::new(), HashMap::new());
+        for row in chosen.iter() {
+            *expected.entry(texts[row].clone()).or_insert(0) += 1;
+        }
+        let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
+        read.count(&chosen, &mut |text, count| {
+            *counted.entry(text.to_owned()).or_insert(0) += count;
+        })
+        .unwrap();
+        assert_eq!(counted, expected, "round {round}");
         for _ in 0..20 {
             let needle = needle(&mut random, &texts);
             let expected: Vec<usize> = (0..texts.len())
@@ -165,7 +179,8 @@ fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
             let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false)?;
             read.containing("user 1")?;
             let length = read.length();
-            read.each(0..length, |_, _| ())
+            read.each(0..length, |_, _| ())?;
+            read.count(&Rows::all(length), &mut |_, _| ())
         };
         // Either is right: some damage leaves valid texts.
         let _ = read();
