@@ -70,13 +70,19 @@ async fn a_new_search_ends_whatever_the_one_before_still_waits_for() {
             window.fetch = (url, how) => { asked.push([String(url), how.signal]); return plain(url, how); }",
         )
         .await;
-    let ended = "return ['histogram', 'fields'].map((path) => asked.filter(([url]) => url.startsWith(`api/${path}`)).map(([, signal]) => signal.aborted))";
+    // Of that query: what is typed asks for the names of fields too.
+    let ended = |query: &str| {
+        format!(
+            "return ['histogram', 'fields'].map((path) => asked.filter(([url]) => url.startsWith(`api/${{path}}`) && url.includes('q={query}'))
+            .map(([, signal]) => signal.aborted))"
+        )
+    };
+    let (goes_on, has_ended) = (json!([[false], [false]]), json!([[true], [true]]));
     browser.search("first").await;
-    browser.until_it_is(ended, json!([[false], [false]])).await;
+    browser.until_it_is(&ended("first"), goes_on.clone()).await;
     browser.search("second").await;
-    browser
-        .until_it_is(ended, json!([[true, false], [true, false]]))
-        .await;
+    browser.until_it_is(&ended("second"), goes_on).await;
+    browser.until_it_is(&ended("first"), has_ended).await;
     browser.close().await;
 }
 
