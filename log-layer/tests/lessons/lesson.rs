@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::{ExitStatus, Stdio, exit};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log_layer::Builder;
 use rpc::Fault;
@@ -12,7 +12,7 @@ use crate::collector::{Collector, batches};
 use crate::own_process::{self, Running};
 use crate::redis::{Place, Redis};
 use crate::runs::whole_runs;
-use crate::wait::until;
+use crate::wait::until_within;
 
 /// Whatever takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -140,7 +140,6 @@ impl Lesson {
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn end(&self, mut process: Running, collector: &Collector) -> Ended {
-        let start = Instant::now();
         let mut stderr = process.0.stderr.take().unwrap();
         let reading = std::thread::spawn(move || {
             let mut text = String::new();
@@ -148,10 +147,7 @@ impl Lesson {
             let _ = std::io::Read::read_to_string(&mut stderr, &mut text);
             text
         });
-        let status = until("the process ends", || {
-            assert!(start.elapsed() < self.limit, "it hangs");
-            process.0.try_wait().unwrap()
-        });
+        let status = until_within(self.limit, "the process ends", || process.0.try_wait().unwrap());
         let stderr = reading.join().unwrap();
         // Shown if the test fails, or if somebody wants to see what was measured.
         eprint!("{stderr}");

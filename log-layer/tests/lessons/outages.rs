@@ -65,7 +65,11 @@ fn a_redis_that_is_not_there_yet_delays_no_call_and_gets_everything_when_it_come
         assert_eq!(logs.flush(Duration::from_secs(25)).stored, took.len() as u64);
         drop(logs);
     });
-    let lesson = lesson.with("LOG_LAYER_LINGER_MS", "50").taking(outage());
+    // Room for what is logged in an outage of any length that somebody has the time for.
+    let lesson = lesson
+        .with("LOG_LAYER_LINGER_MS", "50")
+        .with("LOG_LAYER_BUFFER_BYTES", "1000000000")
+        .taking(outage());
     let process = lesson.start();
     thread::sleep(outage()); // slow on purpose: this is the outage
     let redis = lesson.place.start();
