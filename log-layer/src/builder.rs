@@ -1,5 +1,7 @@
 //! The builder: what the program can set, and how a layer is put together from it.
 
+use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::rate::{Rate, RateLimit};
 use crate::settings::{MAX_RECORD_BYTES, Settings};
 use crate::shipper::Orders;
 use crate::signals;
+use crate::span_fields::SpanFields;
 use crate::spool::SpoolOrders;
 
 /// What the server takes in one batch, with room for its dictionary.
@@ -40,6 +43,7 @@ const SERVER_BATCH_RECORDS: usize = 5000;
 /// | [`level`](Builder::level), [`targets`](Builder::targets) | `LOG_LAYER_LEVEL`, `RUST_LOG`: `info` or `info,hyper=off` | `info` |
 /// | [`span_level`](Builder::span_level) | `LOG_LAYER_SPAN_LEVEL` | `info` |
 /// | [`span_events`](Builder::span_events) | `LOG_LAYER_SPAN_EVENTS`: `off`, `new`, `close`, `all` | `off` |
+/// | [`span_fields`](Builder::span_fields) | `LOG_LAYER_SPAN_FIELDS`: `all`, `none` or `name,name` | `all` |
 /// | [`buffer_bytes`](Builder::buffer_bytes) | `LOG_LAYER_BUFFER_BYTES` | 8 MiB |
 /// | [`max_record_bytes`](Builder::max_record_bytes) | `LOG_LAYER_MAX_RECORD_BYTES` | 256 KiB |
 /// | [`batch_bytes`](Builder::batch_bytes) | `LOG_LAYER_BATCH_BYTES` | 512 KiB |
@@ -121,6 +125,13 @@ impl Builder {
     /// inside another names it as `parent_span_id`.
     pub fn span_events(mut self, moments: SpanEvents) -> Self {
         self.settings.span_events = moments;
+        self
+    }
+
+    /// Which fields of the spans around it a record carries. Spans that many records are in are told again with each of
+    /// them.
+    pub fn span_fields(mut self, wanted: SpanFields) -> Self {
+        self.settings.span_fields = wanted;
         self
     }
 
@@ -281,6 +292,7 @@ impl Builder {
             max_record_bytes,
             rate_limit,
             span_events: settings.span_events,
+            span_fields: settings.span_fields,
         });
         if settings.enabled {
             rpc::trace::set_source(crate::traceparent);
@@ -298,6 +310,25 @@ impl Builder {
             layer,
             Guard::new(delivery, levels, settings.flush_timeout, problems),
         )
+    }
+
+    /// The same for who would rather not start than log nowhere.
+    ///
+    /// # Errors
+    /// When anything of the configuration cannot be used; what was started is stopped again. That Redis is away is no
+    /// error: it comes.
+    pub fn try_build<S>(self) -> Result<(LogLayer<S>, Guard), Misconfigured>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let (layer, guard) = self.build();
+        if guard.problems().is_empty() {
+            return Ok((layer, guard));
+        }
+        guard.shutdown(Duration::ZERO);
+        Err(Misconfigured {
+            problems: guard.problems().to_vec(),
+        })
     }
 
     fn orders(self, levels: &Levels, limits: Limits) -> Orders {
@@ -332,6 +363,22 @@ impl Builder {
         }
     }
 }
+
+/// What [`Builder::try_build`] could not use of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Misconfigured {
+    /// Each thing that is wrong, in words.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("; "))
+    }
+}
+
+impl Error for Misconfigured {}
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use tracing_core::field::{Field, Visit};
 
 use crate::encode::{self, Json};
 use crate::redact::{REDACTED, is_secret};
+use crate::span_fields::SpanFields;
 
 /// The server cuts longer names; doing it here keeps them unique.
 const NAME_BYTES: usize = 128;
@@ -149,6 +150,8 @@ pub(crate) struct Collector<'a> {
     /// Where an event's message goes, as a JSON string; a span has none, so its field `message` is a field.
     pub(crate) message: Option<&'a mut Vec<u8>>,
     pub(crate) budget: Budget,
+    /// Of a span: which of its fields are kept.
+    pub(crate) wanted: Option<&'a SpanFields>,
 }
 
 impl Collector<'_> {
@@ -160,6 +163,9 @@ impl Collector<'_> {
     /// Sets the field of that name to the one value that `write` writes.
     pub(crate) fn put(&mut self, name: &'static str, write: impl FnOnce(&mut Json<'_>)) {
         let name = name.strip_prefix("r#").unwrap_or(name);
+        if self.wanted.is_some_and(|wanted| !wanted.keep(name)) {
+            return;
+        }
         let short = &name[..name.floor_char_boundary(NAME_BYTES)];
         self.fields.truncated |= short.len() < name.len();
         match &mut self.message {

@@ -79,6 +79,12 @@ impl Guard {
         self.delivery.report()
     }
 
+    /// Lets delivery go on until the process ends, which then waits up to a second for the last records as it does at
+    /// [`exit`](std::process::exit): for a program with no place to keep a guard.
+    pub fn detach(self) {
+        std::mem::forget(self);
+    }
+
     /// Counts since the layer was built.
     pub fn stats(&self) -> Stats {
         self.delivery.stats()

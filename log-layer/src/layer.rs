@@ -28,6 +28,7 @@ use crate::packed::{self, Around, Packer, Stamp};
 use crate::rate::RateLimit;
 use crate::reentry::{self, Entry};
 use crate::span::{Node, SpanData};
+use crate::span_fields::SpanFields;
 use crate::traceparent;
 
 /// Scratch memory beyond this is not kept by a thread.
@@ -67,6 +68,7 @@ pub(crate) struct Recording {
     pub(crate) max_record_bytes: usize,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) span_events: SpanEvents,
+    pub(crate) span_fields: SpanFields,
 }
 
 pub(crate) fn layer<S>(recording: Recording) -> LogLayer<S>
@@ -79,12 +81,14 @@ where
         max_record_bytes,
         rate_limit,
         span_events,
+        span_fields,
     } = recording;
     let recorder = Recorder {
         number: LAYERS.fetch_add(1, Relaxed),
         buffer,
         levels: levels.clone(),
         span_events,
+        span_fields,
         event_budget: Budget::of_event(max_record_bytes),
         span_budget: Budget::new(max_record_bytes / 16),
         spans_bytes: max_record_bytes / 4 - FIXED_BYTES,
@@ -107,6 +111,7 @@ pub struct Recorder {
     buffer: Arc<Delivery>,
     levels: Levels,
     span_events: SpanEvents,
+    span_fields: SpanFields,
     /// Message and fields of an event.
     event_budget: Budget,
     /// Fields of one span.
@@ -215,11 +220,12 @@ where
 }
 
 impl Recorder {
-    fn collector<'a>(&self, fields: &'a mut Fields) -> Collector<'a> {
+    fn collector<'a>(&'a self, fields: &'a mut Fields) -> Collector<'a> {
         Collector {
             fields,
             message: None,
             budget: self.span_budget,
+            wanted: Some(&self.span_fields),
         }
     }
 

@@ -50,6 +50,7 @@ mod layer;
 mod levels;
 mod rate;
 mod span;
+mod span_fields;
 mod lifetime;
 mod traceparent;
 #[cfg(feature = "opentelemetry")]
@@ -93,11 +94,12 @@ use tracing_core::dispatcher::{self, Dispatch};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-pub use builder::Builder;
+pub use builder::{Builder, Misconfigured};
 pub use dropped::{DropReason, Dropped};
 pub use guard::Guard;
 pub use layer::LogLayer;
 pub use lifetime::{SpanEvents, UnknownMoment};
+pub use span_fields::SpanFields;
 pub use stats::{FlushReport, Stats};
 
 /// Starts to configure a layer for the service of that name.

@@ -14,6 +14,7 @@ use crate::environment::Environment;
 use crate::levels::everywhere;
 use crate::lifetime::SpanEvents;
 use crate::rate::Rate;
+use crate::span_fields::SpanFields;
 
 /// What can be set.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) level: Targets,
     pub(crate) span_level: LevelFilter,
     pub(crate) span_events: SpanEvents,
+    pub(crate) span_fields: SpanFields,
     pub(crate) buffer_bytes: usize,
     pub(crate) max_record_bytes: usize,
     pub(crate) batch_bytes: usize,
@@ -58,6 +60,7 @@ impl Settings {
                 .unwrap_or_else(|| everywhere(LevelFilter::INFO)),
             span_level: env.setting(&["LOG_LAYER_SPAN_LEVEL"], LevelFilter::INFO),
             span_events: env.setting(&["LOG_LAYER_SPAN_EVENTS"], SpanEvents::Off),
+            span_fields: env.setting(&["LOG_LAYER_SPAN_FIELDS"], SpanFields::All),
             buffer_bytes: env.setting(&["LOG_LAYER_BUFFER_BYTES"], BUFFER_BYTES),
             max_record_bytes: env.setting(&["LOG_LAYER_MAX_RECORD_BYTES"], MAX_RECORD_BYTES),
             batch_bytes: env.setting(&["LOG_LAYER_BATCH_BYTES"], BATCH_BYTES),
@@ -128,6 +131,7 @@ mod tests {
             ("RUST_LOG", "trace"),
             ("LOG_LAYER_SPAN_LEVEL", "debug"),
             ("LOG_LAYER_SPAN_EVENTS", "close"),
+            ("LOG_LAYER_SPAN_FIELDS", "user, path"),
             ("LOG_LAYER_BUFFER_BYTES", "1000000"),
             ("LOG_LAYER_MAX_RECORD_BYTES", "5000"),
             ("LOG_LAYER_BATCH_BYTES", "6000"),
@@ -158,6 +162,7 @@ mod tests {
         assert_eq!(settings.level.to_string(), "hyper=off,debug");
         assert_eq!(settings.span_level, LevelFilter::DEBUG);
         assert_eq!(settings.span_events, SpanEvents::Close);
+        assert!(settings.span_fields.keep("path") && !settings.span_fields.keep("all"));
         assert_eq!(settings.buffer_bytes, 1_000_000);
         assert_eq!(settings.max_record_bytes, 5000);
         assert_eq!(settings.batch_bytes, 6000);

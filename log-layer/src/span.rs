@@ -14,7 +14,7 @@ use crate::lifetime::Lifetime;
 use crate::traceparent::{SpanId, TraceId};
 
 /// A span that has this field continues the trace it names; the field itself is not shown.
-const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// More spans around one event are most likely a recursion; the innermost are kept.
 const DEPTH: usize = 32;

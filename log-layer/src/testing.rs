@@ -92,6 +92,7 @@ pub fn capture(work: impl FnOnce()) -> Vec<Captured> {
         levels: Levels::new(everywhere(LevelFilter::TRACE), LevelFilter::TRACE),
         max_record_bytes: limits.record_bytes,
         rate_limit: None,
+        span_fields: crate::SpanFields::All,
         span_events: crate::SpanEvents::Off,
     });
     with_default(&Dispatch::new(Registry::default().with(layer)), work);

@@ -65,6 +65,7 @@ impl Unpacker {
             fields: &mut self.fields,
             message: Some(&mut self.message),
             budget: Budget::of_event(record_bytes),
+            wanted: None,
         };
         while values.value(names, &mut collector).is_some() {}
         if let Some(suppressed) = suppressed {

@@ -54,6 +54,15 @@ fn dropping_the_guard_without_a_server_ends_in_time_and_forgets_nothing_in_the_r
 }
 
 #[test]
+fn who_wants_to_know_is_told_what_is_wrong_and_nothing_runs() {
+    let built = |builder: log_layer::Builder| builder.try_build::<tracing_subscriber::Registry>();
+    assert!(built(builder(&Place::new().url())).is_ok());
+    let error = built(builder("no url")).err().unwrap();
+    assert_eq!(error.problems.len(), 1);
+    assert_eq!(error.to_string(), error.problems[0]);
+}
+
+#[test]
 fn what_is_logged_after_the_shutdown_is_counted() {
     let redis = Place::new().start();
     let collector = Collector::start(&redis.url());

@@ -50,6 +50,36 @@ fn what_is_recorded_late_replaces_what_was_there() {
 }
 
 #[test]
+fn spans_carry_the_fields_that_are_wanted_and_continue_their_trace_with_any() {
+    const HEADER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for (wanted, expected) in [
+        ("all", json!({"path": "/live", "user": 7, "late": 1})),
+        ("user,late", json!({"user": 7, "late": 1})),
+        ("none", json!({})),
+    ] {
+        let records = shipped_with(
+            |builder| builder.span_fields(wanted.parse().unwrap()),
+            || {
+                let span = info_span!(
+                    "request",
+                    path = "/live",
+                    user = 7,
+                    late = tracing::field::Empty,
+                    traceparent = HEADER
+                );
+                span.record("late", 1);
+                span.in_scope(|| info!(path = "/own", "done"));
+            },
+        );
+        let record = &records[0];
+        assert_eq!(spans(record), ["request"], "{wanted}");
+        assert_eq!(record["spans"][0]["fields"], expected, "{wanted}");
+        assert_eq!(record["fields"], json!({"path": "/own"}), "{wanted}");
+        assert_eq!(record["trace_id"], "0af7651916cd43dd8448eb211c80319c", "{wanted}");
+    }
+}
+
+#[test]
 fn an_error_has_its_info_spans_whatever_the_level_of_events() {
     let records = shipped_with(
         |builder| builder.level(LevelFilter::ERROR),

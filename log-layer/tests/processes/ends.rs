@@ -60,6 +60,20 @@ fn process_exit_delivers_what_is_buffered() {
 }
 
 #[test]
+fn without_a_guard_the_end_of_the_process_delivers_what_is_buffered() {
+    let (records, output) = ended(
+        "without_a_guard_the_end_of_the_process_delivers_what_is_buffered",
+        || {
+            log_layer::init("ends").detach();
+            (0..500).for_each(|number| info!(number, "last words"));
+            exit(7);
+        },
+    );
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(records.len(), 500);
+}
+
+#[test]
 fn process_exit_without_redis_ends_soon_and_says_what_was_lost() {
     const NAME: &str = "process_exit_without_redis_ends_soon_and_says_what_was_lost";
     if own_process::is_it() {
