@@ -125,9 +125,9 @@ impl Json<'_> {
 /// For structures inside structures.
 #[cfg(all(feature = "valuable", any(test, tracing_unstable)))]
 impl Json<'_> {
-    /// Punctuation.
-    pub(crate) fn bracket(&mut self, bracket: &str) {
-        self.out.extend_from_slice(bracket.as_bytes());
+    /// Brackets, colons and commas.
+    pub(crate) fn punctuation(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
     }
 
     /// Where the next entry starts; none if there is no room for one whose name is so long, and a small value.

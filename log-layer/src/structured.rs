@@ -79,7 +79,7 @@ impl<'j, 'o> Inside<'j, 'o> {
 
     /// Writes a structure; returns whether it is empty.
     fn nested(&mut self, (open, close): (&str, &str), visit: impl FnOnce(&mut dyn Visit)) -> bool {
-        self.json.bracket(open);
+        self.json.punctuation(open);
         let mut inside = Inside::new(self.json, self.depth - 1);
         visit(&mut inside);
         let empty = inside.empty;
@@ -88,7 +88,7 @@ impl<'j, 'o> Inside<'j, 'o> {
             self.json.left_out();
             return false;
         }
-        self.json.bracket(close);
+        self.json.punctuation(close);
         empty
     }
 
@@ -97,14 +97,14 @@ impl<'j, 'o> Inside<'j, 'o> {
         let Some(mark) = self.json.room_for(variant.name().len()) else {
             return self.json.left_out();
         };
-        self.json.bracket("{");
+        self.json.punctuation("{");
         self.json.text(variant.name());
-        self.json.bracket(":");
+        self.json.punctuation(":");
         if self.nested(brackets(variant.fields()), |inside| value.visit(inside)) {
             self.json.back_to(mark);
             self.json.text(variant.name());
         } else {
-            self.json.bracket("}");
+            self.json.punctuation("}");
         }
     }
 
@@ -114,12 +114,12 @@ impl<'j, 'o> Inside<'j, 'o> {
             return;
         }
         if !self.empty {
-            self.json.bracket(",");
+            self.json.punctuation(",");
         }
         self.empty = false;
         if let Some(name) = name {
             self.json.text(name);
-            self.json.bracket(":");
+            self.json.punctuation(":");
             if is_secret(name) {
                 return self.json.text(REDACTED);
             }

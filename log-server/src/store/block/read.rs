@@ -242,15 +242,15 @@ impl<'a> Block<'a> {
             return Ok(values.clone());
         }
         let mut with = Rows::none(rows);
-        let mut values_iter = values.iter();
-        let mut next = values_iter.next();
+        let mut rest = values.iter();
+        let mut next = rest.next();
         // Behind the values of the rows so far.
         let mut end = 0;
         for (row, code) in self.shape_codes()?.iter().enumerate() {
             end += per_shape[*code as usize];
             while next.is_some_and(|value| value < end) {
                 with.insert(row);
-                next = values_iter.next();
+                next = rest.next();
             }
         }
         if end != values.length() {

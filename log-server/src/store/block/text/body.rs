@@ -159,7 +159,8 @@ impl<'a> Body<'a> {
             .map(|length| usize::from(length.div_ceil(2)))
             .sum();
         HexSlot {
-            bytes: &self.hex[self.starts[code].hex + before..],
+            // Of a template without texts, nothing need be there.
+            bytes: self.hex.get(self.starts[code].hex + before..).unwrap_or_default(),
             stride: template.hex_bytes(),
             length: template.hex[slot].into(),
         }

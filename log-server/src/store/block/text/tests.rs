@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::bytes::{Reader, open_column, seal_column};
+use super::super::bytes::{Reader, open_column, put_bytes, put_number, put_section, seal_column};
 use super::super::filter::{self, Filter, Terms};
+use super::super::integers;
 use super::super::rows::Rows;
 use super::super::{Columns, Damaged, Loaded};
 use super::encode::Written;
@@ -185,4 +186,34 @@ fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
         // Either is right: some damage leaves valid texts.
         let _ = read();
     }
+}
+
+/// The writer makes no such template; a file may come from anywhere.
+#[test]
+fn a_template_without_texts_is_no_trouble() {
+    let (mut templates, mut head, mut body) = (Vec::new(), Vec::new(), Vec::new());
+    put_number(&mut templates, 2);
+    put_bytes(&mut templates, &[HEX, END, b'x', HEX, b' ', HEX, END]);
+    // How many texts each has, and how many digits each slot.
+    templates.extend_from_slice(&[1, 0, 8, 8, 8]);
+    put_section(&mut head, &templates);
+    put_section(&mut head, &[0]);
+    integers::put_codes(&mut head, &[0]);
+    put_section(&mut body, &[]);
+    put_section(&mut body, &[0xDE, 0xAD, 0xBE, 0xEF]);
+    integers::put(&mut body, &[]);
+    put_section(&mut body, &[]);
+    let body = Body(seal_column(body));
+    let loaded = Loaded::new(&body);
+    for (needle, found) in [("dbe", true), ("ab", false), ("xab", false), ("f", true)] {
+        let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
+        assert_eq!(!read.containing(needle).unwrap().is_empty(), found, "{needle}");
+    }
+    let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
+    let mut counted = Vec::new();
+    read.count(&Rows::all(1), &mut |text, count| {
+        counted.push((text.to_owned(), count))
+    })
+    .unwrap();
+    assert_eq!(counted, [("deadbeef".to_owned(), 1)]);
 }
