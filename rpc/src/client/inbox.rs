@@ -79,7 +79,9 @@ impl Inbox {
         for reply in &replies {
             deliver(reply, &self.pending);
         }
-        // Whoever has got a reply may have another call to make, which is more urgent than the next wait.
+        // Whoever has got a reply may have another call to make, which is more urgent than the next wait: first it is
+        // made, then it is sent.
+        tokio::task::yield_now().await;
         tokio::task::yield_now().await;
         // With a single call there was a single reply.
         while !self.takes_many && !self.pending.is_empty() {

@@ -99,7 +99,9 @@ impl Outbox {
         loop {
             self.more.notified().await;
             // Who else has something to send at this moment shall send it along.
-            tokio::task::yield_now().await;
+            if self.pending.are_several() {
+                tokio::task::yield_now().await;
+            }
             while let Some(batch) = self.next() {
                 match self.push(&batch).await {
                     Ok(pushed) => self.give_back_surplus(batch, pushed).await,

@@ -131,6 +131,10 @@ impl Pending {
         self.calls().waiting.contains_key(&number)
     }
 
+    pub(super) fn are_several(&self) -> bool {
+        self.len() > 1
+    }
+
     pub(super) fn len(&self) -> usize {
         self.calls().waiting.len()
     }

@@ -132,13 +132,16 @@ impl Fetch {
         backoff: &mut Backoff,
     ) -> RedisResult<()> {
         let (mut most_takes, mut size, mut late) = (1, 1, Vec::new());
+        let mut refill = true;
         loop {
             // Their work is done and they cannot panic; what is left of them is freed here.
             while self.handlers.try_join_next().is_some() {}
             if takes.is_empty() && self.stop.is_cancelled() {
                 return self.give_back(connection, late).await;
             }
-            let room = takes.len() < most_takes && !self.stop.is_cancelled();
+            // Several are sent together, as soon as half of them are answered.
+            refill = takes.len() < most_takes && (refill || takes.len() <= most_takes / 2);
+            let room = refill && !self.stop.is_cancelled();
             let answered = tokio::select! {
                 biased;
                 Some(slot) = self.free.recv(), if room => {
@@ -158,6 +161,10 @@ impl Fetch {
             };
             most_takes = if found == 0 { 1 } else { TAKES as usize };
             size = next_size(size, asked, found, more);
+            if !takes.is_empty() {
+                // While Redis has takes to carry out, replies are more urgent than the next ones.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -276,7 +283,7 @@ fn next_size(size: usize, asked: usize, found: usize, more: bool) -> usize {
         (size * 2).min(LARGEST_TAKE)
     } else {
         // What is asked for in vain costs nearly as much as what is taken, so there is little to spare. Never none.
-        size.min((found + found.div_ceil(4)).max(asked.div_ceil(2)))
+        size.min((found + (found + 2) / 4).max(asked.div_ceil(2)))
     }
 }
 

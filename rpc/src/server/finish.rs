@@ -89,7 +89,9 @@ impl Finish {
     /// Writes until there is nothing more.
     async fn write_all(&self) {
         // What was taken together is often finished together, and then written together.
-        tokio::task::yield_now().await;
+        if self.worker.slots.several_in_flight() {
+            tokio::task::yield_now().await;
+        }
         loop {
             let batch = {
                 let mut waiting = self.waiting();

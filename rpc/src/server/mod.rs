@@ -149,12 +149,27 @@ impl Server {
             ready: self.ready,
             stop,
         };
-        while !plan.live().await? {}
+        let mut serving = JoinSet::new();
+        // On the main thread of a runtime it would have to be woken there for each take.
+        serving.spawn(async move {
+            while !plan.live().await? {}
+            Ok(())
+        });
+        ended(serving).await?;
         background.shutdown().await;
         // If Redis is away, there is nothing that could expire.
         let _ = tokio::time::timeout(FAREWELL, service.inboxes.expire(&shared)).await;
         connection.shutdown().await;
         Ok(service.counters.report())
+    }
+}
+
+/// What the one task returns. If it panics, so do we; it is aborted only with the runtime.
+async fn ended(mut task: JoinSet<Result<(), Error>>) -> Result<(), Error> {
+    match task.join_next().await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Some(Err(_)) | None => Err(Error::Closed),
     }
 }
 

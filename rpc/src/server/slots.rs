@@ -119,6 +119,13 @@ impl Slots {
         occupied.values().filter(|used| **used == Use::Request).count()
     }
 
+    /// Whether more than one request is being answered.
+    pub(super) fn several_in_flight(&self) -> bool {
+        let occupied = self.occupied();
+        let mut in_flight = occupied.values().filter(|used| **used == Use::Request);
+        in_flight.nth(1).is_some()
+    }
+
     /// The slots that may hold a request.
     pub(super) fn all_occupied(&self) -> Vec<u64> {
         self.occupied().keys().copied().collect()
