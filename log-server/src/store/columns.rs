@@ -34,9 +34,12 @@ const ROW_HEADER: usize = 5;
 /// So much of the first stripe nearly always has the whole directory, and is in the table's tree.
 const FRONT: usize = 1_024;
 const LENGTH: usize = size_of::<u32>();
+/// More bytes than there are in stripes with numbers of stripes.
+const MOST: usize = (FIRST - STRIPES + 1) as usize * STRIPE;
+/// Nearly every column fits.
+const CAPACITY: usize = 1 << 24;
 
 const INSERT: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
-const LAST: &str = "SELECT id, length(data) FROM columns WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1";
 const ONE: &str = "SELECT data FROM columns WHERE id = ?1";
 const DELETE: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
 
@@ -173,14 +176,14 @@ impl<'r> Stored<'r> {
         let Some((_, place)) = directory.iter().find(|(known, _)| *known == number) else {
             return Ok(None);
         };
-        let mut column = vec![0; place.len()];
-        let (mut at, mut rest) = (place.start, &mut column[..]);
-        while !rest.is_empty() {
+        // A file from elsewhere may say anything.
+        let mut column = Vec::with_capacity(place.len().min(CAPACITY));
+        while column.len() < place.len() {
+            let (known, at) = (column.len(), place.start + column.len());
             let (index, offset) = (at / stripe, at % stripe);
-            let (here, behind) = rest.split_at_mut(rest.len().min(stripe - offset));
-            self.open(reader, blob, index)?.read_at_exact(here, offset)?;
-            at += here.len();
-            rest = behind;
+            column.resize(place.len().min(known + stripe - offset), 0);
+            self.open(reader, blob, index)?
+                .read_at_exact(&mut column[known..], offset)?;
         }
         Ok(Some(column))
     }
@@ -190,34 +193,27 @@ impl<'r> Stored<'r> {
         reader: &'c Connection,
         blob: &mut Option<(usize, Blob<'c>)>,
     ) -> rusqlite::Result<Layout> {
-        let rows = (key(self.block, 0), key(self.block, FIRST));
-        let mut statement = reader.prepare_cached(LAST)?;
-        let last = statement
-            .query_row(rows, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)))
-            .optional()?;
-        let before = last.map_or(0, |(last, _)| key(self.block, FIRST) - last);
-        let Some((_, length)) = last.filter(|_| before <= i64::from(FIRST - STRIPES)) else {
-            return Ok(Layout::Each);
+        let blob = match self.open(reader, blob, 0) {
+            Ok(blob) => blob,
+            Err(error) if is_no_row(&error) => return Ok(Layout::Each),
+            Err(error) => return Err(error),
         };
-        let length = length as usize;
-        let (stripe, length) = match before as usize {
-            0 => (length.max(1), length),
-            before => (STRIPE, before * STRIPE + length),
-        };
-        let blob = self.open(reader, blob, 0)?;
+        let length = blob.len();
         let mut front = vec![0; FRONT.min(length)];
         blob.read_at_exact(&mut front, 0)?;
         let first = front
             .first_chunk()
             .map_or(0, |length| u32::from_le_bytes(*length)) as usize
             + LENGTH;
-        if (front.len()..=blob.len().min(length)).contains(&first) {
+        if (front.len()..=length).contains(&first) {
             front.resize(first, 0);
             blob.read_at_exact(&mut front, 0)?;
         }
         let directory = front.get(LENGTH..first).unwrap_or_default();
-        Ok(match block::read_directory(directory, first..length) {
-            Ok(directory) => Layout::Striped(stripe, directory),
+        // Whether there are as many stripes as it says is seen when they are read.
+        let end = if length == STRIPE { MOST } else { length };
+        Ok(match block::read_directory(directory, first..end) {
+            Ok(directory) => Layout::Striped(length.max(1), directory),
             Err(_) => Layout::Damaged(front),
         })
     }
@@ -264,6 +260,13 @@ pub(super) fn keep_as(writer: &Connection, format: usize) {
             writer.execute(INSERT, (key(block, number), &all[place])).unwrap();
         }
     }
+}
+
+/// Whether a BLOB could not be opened because there is no such row: SQLite says no more than that there is something wrong.
+fn is_no_row(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_ERROR)
 }
 
 fn key(block: i64, number: u32) -> i64 {

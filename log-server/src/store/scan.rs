@@ -62,6 +62,15 @@ impl Store {
         let look = |unit: &Unit, scratch: &mut Scratch, accumulator: &mut A| match unit {
             Unit::Block(block) => {
                 let looked_at = block.open_if(scan.filter, |block| {
+                    let all = block.rows() as u64;
+                    if by.is_none()
+                        && let Some(count) = block.count_found(scan.filter, scan.range)?
+                    {
+                        if count > 0 {
+                            see(accumulator, Seen::Group(None, count));
+                        }
+                        return Ok(all);
+                    }
                     let rows = block.select(scan.filter, scan.range)?;
                     let mut see_group =
                         |value: Option<&str>, count| see(accumulator, Seen::Group(value, count));
@@ -70,7 +79,7 @@ impl Store {
                             see(accumulator, Seen::Record(record, source));
                         })?;
                     }
-                    Ok(block.rows() as u64)
+                    Ok(all)
                 })?;
                 Ok(looked_at.unwrap_or(0))
             }

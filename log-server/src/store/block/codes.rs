@@ -10,7 +10,8 @@
 use std::collections::HashMap;
 
 use super::bytes::{Damaged, Reader, damaged, put_number, put_section};
-use super::integers::{self, Integers};
+use super::callsites::Callsites;
+use super::integers::{self, CHUNK, Integers};
 use super::loaded::Loaded;
 
 /// More codes than any column has.
@@ -66,14 +67,17 @@ pub(super) struct Codes<'a> {
     column: Integers<'a>,
     /// If they are ranks.
     ranked: Option<Ranked<'a>>,
-    all: Option<Vec<u32>>,
+    /// Those of the first rows, by the chunk.
+    known: Vec<u32>,
 }
 
 struct Ranked<'a> {
-    loaded: &'a Loaded<'a>,
-    /// Where the codes of each call-site begin, and where the last ones end.
-    starts: Vec<usize>,
+    callsites: &'a Callsites,
+    /// Where the codes of each call-site begin and end.
+    places: Vec<(u32, u32)>,
     codes: Vec<u32>,
+    /// No code is greater.
+    greatest: u32,
 }
 
 const NOTHING: Damaged = damaged("a code names nothing");
@@ -83,16 +87,20 @@ impl<'a> Codes<'a> {
         Ok(Codes {
             column: Integers::read(reader)?,
             ranked: None,
-            all: None,
+            known: Vec::new(),
         })
     }
 
     pub(super) fn read_ranked(reader: &mut Reader<'a>, loaded: &'a Loaded<'a>) -> Result<Codes<'a>, Damaged> {
         let section = reader.section()?.open()?;
-        let ranked = Ranked::read(Reader::new(&section), loaded)?;
+        let ranked = Ranked::read(Reader::new(&section), loaded.callsites()?)?;
+        let codes = Codes::read(reader)?;
+        if codes.length() != ranked.callsites.length() {
+            return Err(damaged("a column has other rows than its block"));
+        }
         Ok(Codes {
             ranked: Some(ranked),
-            ..Codes::read(reader)?
+            ..codes
         })
     }
 
@@ -102,68 +110,84 @@ impl<'a> Codes<'a> {
 
     /// Every code, none of which is greater than `most`.
     pub(super) fn all(&mut self, most: usize) -> Result<&[u32], Damaged> {
-        if self.all.is_none() {
-            let codes = match &self.ranked {
-                None => self.column.codes(most)?,
-                Some(ranked) => ranked.codes(self.column.codes(MOST)?, most)?,
-            };
-            self.all = Some(codes);
-        }
-        Ok(self.known().expect("they were read above"))
+        self.first(self.length(), most)
     }
 
-    /// Every code, if they were read before.
-    pub(super) fn known(&self) -> Option<&[u32]> {
-        self.all.as_deref()
+    /// The codes of the first `count` rows, if there are so many, and of some behind them; none is greater than `most`.
+    pub(super) fn first(&mut self, count: usize, most: usize) -> Result<&[u32], Damaged> {
+        let count = count.min(self.length());
+        if self.known.is_empty() {
+            // At once: what grows is moved.
+            self.known.reserve(self.length());
+        }
+        while self.known.len() < count {
+            let start = self.known.len();
+            if let Err(damaged) = self.read_chunk(start / CHUNK, most) {
+                self.known.truncate(start);
+                return Err(damaged);
+            }
+        }
+        Ok(&self.known)
     }
 
     /// The code at `index`, which is not greater than `most`.
     pub(super) fn at(&mut self, index: usize, most: usize) -> Result<u32, Damaged> {
-        let code = match (&self.all, &self.ranked) {
-            (None, None) => u32::try_from(self.column.at(index)?).ok(),
-            (Some(_), _) | (None, Some(_)) => self.all(most)?.get(index).copied(),
+        let code = match &self.ranked {
+            None if self.known.len() <= index => u32::try_from(self.column.at(index)?).ok(),
+            Some(ranked) if self.known.len() <= index => {
+                let rank = u32::try_from(self.column.at(index)?).ok();
+                let callsite = ranked.callsites.at(index)?;
+                rank.and_then(|rank| ranked.code(callsite, rank))
+            }
+            None | Some(_) => Some(self.known[index]),
         };
         code.filter(|code| *code as usize <= most).ok_or(NOTHING)
+    }
+
+    fn read_chunk(&mut self, chunk: usize, most: usize) -> Result<(), Damaged> {
+        let start = self.known.len();
+        let Some(ranked) = &self.ranked else {
+            return self.column.chunk_codes(chunk, most, &mut self.known);
+        };
+        self.column.chunk_codes(chunk, MOST, &mut self.known)?;
+        ranked.to_codes(chunk, &mut self.known[start..], most)
     }
 }
 
 impl<'a> Ranked<'a> {
-    fn read(mut reader: Reader<'_>, loaded: &'a Loaded<'a>) -> Result<Ranked<'a>, Damaged> {
-        let (mut starts, mut codes) = (vec![0], Vec::new());
+    fn read(mut reader: Reader<'_>, callsites: &'a Callsites) -> Result<Ranked<'a>, Damaged> {
+        let (mut places, mut codes) = (Vec::new(), Vec::new());
         for _ in 0..reader.count(MOST)? {
+            let start = codes.len() as u32;
             for _ in 0..reader.count(MOST)? {
                 codes.push(reader.count(MOST)? as u32);
             }
-            starts.push(codes.len());
+            places.push((start, codes.len() as u32));
         }
         Ok(Ranked {
-            loaded,
-            starts,
+            callsites,
+            places,
+            greatest: codes.iter().copied().max().unwrap_or(0),
             codes,
         })
     }
 
-    fn codes(&self, ranks: Vec<u32>, most: usize) -> Result<Vec<u32>, Damaged> {
-        let callsites = self.loaded.callsite_codes()?;
-        if callsites.len() != ranks.len() {
-            return Err(damaged("a column has other rows than its block"));
-        }
-        if self.codes.iter().any(|code| *code as usize > most) {
+    /// The code of that rank among those of a call-site.
+    fn code(&self, callsite: u32, rank: u32) -> Option<u32> {
+        let (start, end) = *self.places.get(callsite as usize)?;
+        let at = start.checked_add(rank).filter(|at| *at < end)?;
+        self.codes.get(at as usize).copied()
+    }
+
+    /// From the ranks of a chunk to the codes that they stand for.
+    fn to_codes(&self, chunk: usize, ranks: &mut [u32], most: usize) -> Result<(), Damaged> {
+        if self.greatest as usize > most {
             return Err(NOTHING);
         }
-        let of_callsite: Vec<&[u32]> = self
-            .starts
-            .windows(2)
-            .map(|ends| &self.codes[ends[0]..ends[1]])
-            .collect();
-        let mut codes = ranks;
-        for (code, callsite) in codes.iter_mut().zip(callsites) {
-            let known = of_callsite
-                .get(*callsite as usize)
-                .and_then(|codes| codes.get(*code as usize));
-            *code = *known.ok_or(NOTHING)?;
+        for (rank, callsite) in ranks.iter_mut().zip(self.callsites.chunk(chunk)?) {
+            *rank = self.code(*callsite, *rank).ok_or(NOTHING)?;
         }
-        Ok(codes)
+        Ok(())
     }
 }
 
@@ -238,8 +262,8 @@ mod tests {
             integers::put_codes(&mut column, &other);
             let columns = Callsites(seal_column(column));
             let loaded = Loaded::new(&columns);
-            let mut read = Codes::read_ranked(&mut Reader::new(&bytes), &loaded).unwrap();
-            assert!(read.all(10).is_err());
+            let read = Codes::read_ranked(&mut Reader::new(&bytes), &loaded);
+            assert!(read.and_then(|mut read| read.all(10).map(drop)).is_err());
         }
     }
 }

@@ -309,47 +309,45 @@ impl<'a> Integers<'a> {
         Ok(values)
     }
 
-    /// Every value, none of which is greater than `most`.
-    pub(super) fn codes(&self, most: usize) -> Result<Vec<u32>, Damaged> {
+    /// Appends the values of a chunk, none of which is greater than `most`.
+    pub(super) fn chunk_codes(&self, chunk: usize, most: usize, codes: &mut Vec<u32>) -> Result<(), Damaged> {
         const NOTHING: Damaged = damaged("a code names nothing");
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        let smallest = u32::try_from(self.smallest);
-        if self.kind != Kind::Values || self.width > 3 || smallest.is_err() {
-            let mut codes = Vec::with_capacity(self.length);
-            // A chunk at a time, which stays in the nearest cache.
+        let smallest = u32::try_from(self.smallest).ok();
+        let Some(smallest) = smallest.filter(|_| self.kind == Kind::Values && self.width <= 3) else {
             let mut values = Vec::with_capacity(CHUNK);
-            for chunk in 0..self.chunks.len() {
-                values.clear();
-                self.decode(chunk, &mut values)?;
-                if values.iter().any(|value| *value as u64 > u64::from(most)) {
-                    return Err(NOTHING);
-                }
-                codes.extend(values.iter().map(|value| *value as u32));
+            self.decode(chunk, &mut values)?;
+            if values.iter().any(|value| *value as u64 > u64::from(most)) {
+                return Err(NOTHING);
             }
-            return Ok(codes);
-        }
+            codes.extend(values.iter().map(|value| *value as u32));
+            return Ok(());
+        };
         // Nearly always: up to three bytes, added to a smallest one that is small.
-        let smallest = smallest.unwrap_or(0);
-        let mut codes = vec![smallest; self.length];
-        for (chunk, codes) in codes.chunks_mut(CHUNK).enumerate() {
-            let mut reader = self.chunks[chunk];
-            for shift in (0..8 * self.width).step_by(8) {
-                let plane = plane(&mut reader, codes.len())?;
-                for (code, byte) in codes.iter_mut().zip(plane.iter()) {
-                    *code = code.wrapping_add(u32::from(*byte) << shift);
-                }
+        let start = codes.len();
+        codes.resize(start + self.chunk_length(chunk), smallest);
+        let codes = &mut codes[start..];
+        let mut reader = self.chunks[chunk];
+        for shift in (0..8 * self.width).step_by(8) {
+            let plane = plane(&mut reader, codes.len())?;
+            for (code, byte) in codes.iter_mut().zip(plane.iter()) {
+                *code = code.wrapping_add(u32::from(*byte) << shift);
             }
         }
         if codes.iter().all(|code| (smallest..=most).contains(code)) {
-            Ok(codes)
+            Ok(())
         } else {
             Err(NOTHING)
         }
     }
 
+    fn chunk_length(&self, chunk: usize) -> usize {
+        (self.length - chunk * CHUNK).min(CHUNK)
+    }
+
     /// Appends the values of a chunk.
     fn decode(&self, chunk: usize, values: &mut Vec<i64>) -> Result<(), Damaged> {
-        let length = (self.length - chunk * CHUNK).min(CHUNK);
+        let length = self.chunk_length(chunk);
         let start = values.len();
         let mut reader = self.chunks[chunk];
         let planes = (0..self.width)

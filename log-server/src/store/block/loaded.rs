@@ -6,8 +6,10 @@ use std::cell::{Cell, OnceCell};
 use typed_arena::Arena;
 
 use super::bytes::{Damaged, Reader, damaged, open_column};
-use super::integers::Integers;
+use super::callsites::Callsites;
 use super::{CALLSITE, Columns};
+
+const MISSING: Damaged = damaged("a column is missing");
 
 /// Reads columns, once each if asked once each, and keeps their bytes.
 pub(in crate::store) struct Loaded<'s> {
@@ -15,8 +17,7 @@ pub(in crate::store) struct Loaded<'s> {
     bytes: Arena<Vec<u8>>,
     /// How many these are.
     length: Cell<usize>,
-    /// The call-site of each row, by which other columns are told.
-    callsites: OnceCell<Vec<u32>>,
+    callsites: OnceCell<Callsites>,
 }
 
 impl<'s> Loaded<'s> {
@@ -31,8 +32,7 @@ impl<'s> Loaded<'s> {
 
     /// The column, which must be there.
     pub(super) fn column(&self, number: u32) -> Result<Reader<'_>, Damaged> {
-        self.column_if_there(number)?
-            .ok_or(damaged("a column is missing"))
+        self.column_if_there(number)?.ok_or(MISSING)
     }
 
     pub(super) fn column_if_there(&self, number: u32) -> Result<Option<Reader<'_>>, Damaged> {
@@ -41,13 +41,15 @@ impl<'s> Loaded<'s> {
         opened.transpose()
     }
 
-    /// The call-site of each row, read once. Whether there are such call-sites, and such rows, is for the caller to see.
-    pub(super) fn callsite_codes(&self) -> Result<&[u32], Damaged> {
+    /// The call-site of each row, read once.
+    pub(super) fn callsites(&self) -> Result<&Callsites, Damaged> {
         if let Some(known) = self.callsites.get() {
             return Ok(known);
         }
-        let codes = Integers::read(&mut self.column(CALLSITE)?)?.codes(usize::MAX)?;
-        Ok(self.callsites.get_or_init(|| codes))
+        let column = self.columns.column(CALLSITE)?.ok_or(MISSING)?;
+        self.length.set(self.length.get() + column.len());
+        let callsites = Callsites::read(column)?;
+        Ok(self.callsites.get_or_init(|| callsites))
     }
 
     /// How many bytes are kept.

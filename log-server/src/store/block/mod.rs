@@ -12,6 +12,7 @@ mod rows;
 mod planes;
 mod integers;
 mod chunks;
+mod callsites;
 mod codes;
 mod floats;
 mod loaded;

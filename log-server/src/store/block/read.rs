@@ -11,11 +11,11 @@ use super::codes::Codes;
 use super::filter::Filter;
 use super::floats::Floats;
 use super::head::{FieldKey, Head, Owner, Shape, Type};
-use super::integers::Integers;
+use super::integers::{CHUNK, Integers};
 use super::loaded::Loaded;
 use super::rows::Rows;
 use super::texts::Texts;
-use super::{CALLSITE, FIELDS, FILTER, HEAD, RANKED_SHAPE, SEQ, SHAPE, Summary, TIME, chunks};
+use super::{FIELDS, FILTER, HEAD, RANKED_SHAPE, SEQ, SHAPE, Summary, TIME, chunks};
 use crate::store::RecordId;
 
 /// An open block.
@@ -26,9 +26,8 @@ pub(in crate::store) struct Block<'a> {
     filter: Option<Filter<'a>>,
     chunks: Option<Rc<[Chunk]>>,
     times: Option<Integers<'a>>,
-    callsite_column: Option<Integers<'a>>,
     callsites: Option<&'a [u32]>,
-    shapes: Option<Vec<u32>>,
+    shapes: Option<Codes<'a>>,
     seqs: Option<Integers<'a>>,
     texts: Vec<(u32, Texts<'a>)>,
     /// By number of the field.
@@ -57,7 +56,6 @@ impl<'a> Block<'a> {
             filter: None,
             chunks: None,
             times: None,
-            callsite_column: None,
             callsites: None,
             shapes: None,
             seqs: None,
@@ -91,42 +89,43 @@ impl<'a> Block<'a> {
     }
 
     /// The call-site of each row.
-    pub(in crate::store) fn callsite_codes(&mut self) -> Result<&[u32], Damaged> {
-        if self.callsites.is_none() {
-            let codes = self.loaded.callsite_codes()?;
-            let known = self.head.callsites.len();
-            if codes.len() != self.rows() || codes.iter().any(|code| *code as usize >= known) {
-                return Err(NO_CALLSITE);
-            }
-            self.callsites = Some(codes);
+    pub(in crate::store) fn callsite_codes(&mut self) -> Result<&'a [u32], Damaged> {
+        if let Some(codes) = self.callsites {
+            return Ok(codes);
         }
-        Ok(self.callsites.expect("it was read above"))
+        let codes = self.loaded.callsites()?.all()?;
+        let known = self.head.callsites.len();
+        if codes.len() != self.rows() || codes.iter().any(|code| *code as usize >= known) {
+            return Err(NO_CALLSITE);
+        }
+        Ok(self.callsites.insert(codes))
     }
 
     /// The shape of each row.
     pub(super) fn shape_codes(&mut self) -> Result<&[u32], Damaged> {
-        if self.shapes.is_none() {
-            let most = self.head.shapes.len().saturating_sub(1);
-            let mut codes = match self.loaded.column_if_there(RANKED_SHAPE)? {
-                Some(mut ranked) => Codes::read_ranked(&mut ranked, self.loaded)?,
-                None => Codes::read(&mut self.loaded.column(SHAPE)?)?,
-            };
-            self.shapes = Some(self.of_each_row(codes.all(most)?.to_vec())?);
-        }
-        Ok(self.shapes.as_deref().expect("it was read above"))
+        self.shape_codes_of_first(self.rows())
     }
 
-    /// The shape of one row; the codes have been read.
-    pub(super) fn shape_code(&self, row: usize) -> usize {
-        self.shapes.as_ref().expect("who asks for one has read all")[row] as usize
+    /// The shape of each of the first `count` rows, and of some behind them.
+    pub(super) fn shape_codes_of_first(&mut self, count: usize) -> Result<&[u32], Damaged> {
+        let (rows, most) = (self.rows(), self.head.shapes.len().saturating_sub(1));
+        let codes = match &mut self.shapes {
+            Some(codes) => codes,
+            none => none.insert(match self.loaded.column_if_there(RANKED_SHAPE)? {
+                Some(mut ranked) => Codes::read_ranked(&mut ranked, self.loaded)?,
+                None => Codes::read(&mut self.loaded.column(SHAPE)?)?,
+            }),
+        };
+        if codes.length() != rows {
+            return Err(damaged("a column has other rows than its block"));
+        }
+        codes.first(count, most)
     }
 
     /// The call-site of a row. Of rows that are near each other it costs less than of others.
-    pub(super) fn callsite(&mut self, row: usize) -> Result<&Arc<CallSite>, Damaged> {
-        let column = open(&mut self.callsite_column, self.loaded, CALLSITE)?;
-        let code = usize::try_from(column.at(row)?).ok();
-        let callsite = code.and_then(|code| self.head.callsites.get(code));
-        callsite.ok_or(NO_CALLSITE)
+    pub(super) fn callsite(&self, row: usize) -> Result<&Arc<CallSite>, Damaged> {
+        let code = self.loaded.callsites()?.at(row)?;
+        self.head.callsites.get(code as usize).ok_or(NO_CALLSITE)
     }
 
     /// Shows the time and the level of each of `rows`, which rise.
@@ -135,7 +134,7 @@ impl<'a> Block<'a> {
         rows: impl Iterator<Item = usize>,
         mut see: impl FnMut(i64, Level),
     ) -> Result<(), Damaged> {
-        let (mut times, mut callsites) = (&[][..], &[][..]);
+        let (mut times, mut callsites): (&[i64], &[u32]) = (&[], &[]);
         let (mut first_time, mut first_callsite) = (0, 0);
         let span = self.summary.earliest.as_nanos()..=self.summary.latest.as_nanos();
         let levels: Vec<Level> = self
@@ -145,31 +144,24 @@ impl<'a> Block<'a> {
             .map(|callsite| callsite.level)
             .collect();
         let time_column = open(&mut self.times, self.loaded, TIME)?;
-        let callsite_column = open(&mut self.callsite_column, self.loaded, CALLSITE)?;
+        let callsite_column = self.loaded.callsites()?;
         for row in rows {
             if row - first_time >= times.len() {
                 (first_time, times) = time_column.around(row)?;
             }
             if row - first_callsite >= callsites.len() {
-                (first_callsite, callsites) = callsite_column.around(row)?;
+                first_callsite = row / CHUNK * CHUNK;
+                callsites = callsite_column.chunk(row / CHUNK)?;
             }
             let time = times[row - first_time];
             if !span.contains(&time) {
                 return Err(OTHER_TIME);
             }
-            let callsite = usize::try_from(callsites[row - first_callsite]).ok();
-            let level = callsite.and_then(|code| levels.get(code)).ok_or(NO_CALLSITE)?;
+            let callsite = callsites.get(row - first_callsite).ok_or(NO_CALLSITE)?;
+            let level = levels.get(*callsite as usize).ok_or(NO_CALLSITE)?;
             see(time, *level);
         }
         Ok(())
-    }
-
-    fn of_each_row<T>(&self, values: Vec<T>) -> Result<Vec<T>, Damaged> {
-        if values.len() == self.rows() {
-            Ok(values)
-        } else {
-            Err(damaged("a column has other rows than its block"))
-        }
     }
 
     pub(super) fn filter(&mut self) -> Result<&Filter<'a>, Damaged> {
@@ -293,7 +285,7 @@ impl<'a> Block<'a> {
         passes: impl FnMut(&Arc<log_record::CallSite>) -> bool,
     ) -> Result<Rows, Damaged> {
         let passing: Vec<bool> = self.head.callsites.iter().map(passes).collect();
-        self.rows_of_codes(&passing, Block::callsite_codes)
+        self.rows_of_codes(&passing, |block| block.callsite_codes())
     }
 
     fn rows_of_codes(
@@ -346,14 +338,13 @@ impl<'a> Block<'a> {
 
     /// The level of each row.
     pub(in crate::store) fn levels(&mut self) -> Result<impl Fn(usize) -> usize, Damaged> {
-        self.callsite_codes()?;
+        let codes = self.callsite_codes()?;
         let levels: Vec<usize> = self
             .head
             .callsites
             .iter()
             .map(|callsite| callsite.level as usize)
             .collect();
-        let codes = self.callsites.expect("it was read above");
         Ok(move |row: usize| levels[codes[row] as usize])
     }
 

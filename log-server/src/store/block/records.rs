@@ -19,6 +19,18 @@ enum Spot {
     Packed,
 }
 
+/// Rows that are made records.
+struct Chosen<'r> {
+    /// They rise.
+    rows: &'r [usize],
+    /// The shape of each.
+    shapes: Vec<usize>,
+    /// Which shapes these are.
+    has_shape: Vec<bool>,
+    /// For each of few rows, how many rows of each shape are before it.
+    before: Option<Vec<Vec<u32>>>,
+}
+
 /// Rows that are made records at the same time: enough to share the cost of decoding, few enough to fit a cache.
 pub(in crate::store) const ROWS_AT_ONCE: usize = 4_096;
 /// Decoding few rows of a block with few shapes counts the rows before each; otherwise every column is walked through.
@@ -34,7 +46,8 @@ impl Block<'_> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut records = self.bare(rows, parts)?;
+        let chosen = self.choose(rows)?;
+        let mut records = self.bare(&chosen, parts)?;
         if parts.has_message() {
             self.texts(MESSAGE)?.each(
                 rows,
@@ -43,7 +56,6 @@ impl Block<'_> {
                 }),
             )?;
         }
-        let before = self.rows_before(rows)?;
         let having = self.shapes_having();
         for (column, bit, wanted) in [
             (TRACE_ID, label::TRACE_ID, parts.has_trace_id()),
@@ -54,8 +66,7 @@ impl Block<'_> {
             if !wanted || per_shape.iter().all(|count| *count == 0) {
                 continue;
             }
-            let starts = self.starts(rows, &per_shape, before.as_deref())?;
-            let (indexes, owners) = self.present(rows, &per_shape, &starts)?;
+            let (indexes, owners) = self.present(&chosen, &per_shape)?;
             self.texts(column)?.each(
                 &indexes,
                 at(&indexes, |index, text| {
@@ -71,8 +82,7 @@ impl Block<'_> {
         }
         if parts.has_seq() {
             let per_shape = self.per_shape(|shape| usize::from(shape.labels & label::SEQ != 0));
-            let starts = self.starts(rows, &per_shape, before.as_deref())?;
-            let (indexes, owners) = self.present(rows, &per_shape, &starts)?;
+            let (indexes, owners) = self.present(&chosen, &per_shape)?;
             let seqs = self.seqs()?;
             for (index, owner) in indexes.into_iter().zip(owners) {
                 records[owner].record.seq = Some(seqs.at(index)? as u64);
@@ -85,41 +95,40 @@ impl Block<'_> {
                 Owner::Span => parts.has_span_field(key.name),
                 Owner::Packed => parts.has_fields() || parts.has_spans(),
             };
-            if wanted {
-                self.fill(field, having, rows, before.as_deref(), &mut records)?;
+            if wanted && having.iter().any(|shape| chosen.has_shape[*shape]) {
+                self.fill(field, having, &chosen, &mut records)?;
             }
         }
         Ok(records)
     }
 
     /// Records with what needs no column of its own.
-    fn bare(&mut self, rows: &[usize], parts: &Parts) -> Result<Vec<StoredRecord>, Damaged> {
-        self.shape_codes()?;
-        rows.iter()
-            .map(|row| {
-                let callsite = self.callsite(*row)?.clone();
-                let time = Timestamp::from_nanos(self.time(*row)?);
-                let (id, source) = self.identity(*row);
-                let source = source.clone();
-                let shape = &self.head.shapes[self.shape_code(*row)];
-                let record = LogRecord {
-                    time,
-                    flags: Flags::from_bits(shape.flags),
-                    fields: if parts.has_fields() {
-                        self.named(&shape.fields)
-                    } else {
-                        Vec::new()
-                    },
-                    spans: if parts.has_spans() {
-                        self.spans(shape)
-                    } else {
-                        Vec::new()
-                    },
-                    ..probe_of(callsite)
-                };
-                Ok(StoredRecord { id, source, record })
-            })
-            .collect()
+    fn bare(&mut self, chosen: &Chosen<'_>, parts: &Parts) -> Result<Vec<StoredRecord>, Damaged> {
+        let rows = chosen.rows.iter().zip(&chosen.shapes);
+        rows.map(|(row, shape)| {
+            let callsite = self.callsite(*row)?.clone();
+            let time = Timestamp::from_nanos(self.time(*row)?);
+            let (id, source) = self.identity(*row);
+            let source = source.clone();
+            let shape = &self.head.shapes[*shape];
+            let record = LogRecord {
+                time,
+                flags: Flags::from_bits(shape.flags),
+                fields: if parts.has_fields() {
+                    self.named(&shape.fields)
+                } else {
+                    Vec::new()
+                },
+                spans: if parts.has_spans() {
+                    self.spans(shape)
+                } else {
+                    Vec::new()
+                },
+                ..probe_of(callsite)
+            };
+            Ok(StoredRecord { id, source, record })
+        })
+        .collect()
     }
 
     fn named(&self, fields: &[u32]) -> Fields {
@@ -143,8 +152,7 @@ impl Block<'_> {
         &mut self,
         field: usize,
         having: &[usize],
-        rows: &[usize],
-        before: Option<&[Vec<u32>]>,
+        chosen: &Chosen<'_>,
         records: &mut [StoredRecord],
     ) -> Result<(), Damaged> {
         let shapes = &self.head.shapes;
@@ -153,14 +161,10 @@ impl Block<'_> {
             spots[*shape] = self.spots(&shapes[*shape], field as u32);
         }
         let per_shape: Vec<usize> = spots.iter().map(Vec::len).collect();
-        let codes = rows.iter().map(|row| self.shape_code(*row)).collect::<Vec<_>>();
-        if codes.iter().all(|code| per_shape[*code] == 0) {
-            return Ok(());
-        }
-        let starts = self.starts(rows, &per_shape, before)?;
+        let starts = self.starts(chosen, &per_shape)?;
         let mut indexes = Vec::new();
         let mut places = Vec::new();
-        for (owner, (code, start)) in codes.iter().zip(&starts).enumerate() {
+        for (owner, (code, start)) in chosen.shapes.iter().zip(&starts).enumerate() {
             for (offset, spot) in spots[*code].iter().enumerate() {
                 indexes.push(start + offset);
                 places.push((owner, *spot));
@@ -271,14 +275,13 @@ impl Block<'_> {
         own.chain(spans).collect()
     }
 
-    /// For each of few rows, how many rows of each shape are before it.
-    fn rows_before(&mut self, rows: &[usize]) -> Result<Option<Vec<Vec<u32>>>, Damaged> {
-        let shapes = self.head.shapes.len();
-        if rows.len() * shapes > COUNTED_MOST {
-            return Ok(None);
-        }
-        let codes = self.shape_codes()?;
-        let mut counts = vec![0; shapes];
+    fn choose<'r>(&mut self, rows: &'r [usize]) -> Result<Chosen<'r>, Damaged> {
+        let known = self.head.shapes.len();
+        let codes = self.shape_codes_of_first(rows.last().map_or(0, |last| last + 1))?;
+        let shapes: Vec<usize> = rows.iter().map(|row| codes[*row] as usize).collect();
+        let mut has_shape = vec![false; known];
+        shapes.iter().for_each(|shape| has_shape[*shape] = true);
+        let mut counts = vec![0; known];
         let mut from = 0;
         let count = |row: &usize| {
             for code in &codes[from..*row] {
@@ -287,17 +290,18 @@ impl Block<'_> {
             from = *row;
             counts.clone()
         };
-        Ok(Some(rows.iter().map(count).collect()))
+        let are_few = rows.len() * known <= COUNTED_MOST;
+        Ok(Chosen {
+            rows,
+            shapes,
+            has_shape,
+            before: are_few.then(|| rows.iter().map(count).collect()),
+        })
     }
 
     /// For each row, how many values of a column are before its own.
-    fn starts(
-        &mut self,
-        rows: &[usize],
-        per_shape: &[usize],
-        before: Option<&[Vec<u32>]>,
-    ) -> Result<Vec<usize>, Damaged> {
-        if let Some(before) = before {
+    fn starts(&mut self, chosen: &Chosen<'_>, per_shape: &[usize]) -> Result<Vec<usize>, Damaged> {
+        if let Some(before) = &chosen.before {
             let having: Vec<(usize, usize)> = per_shape
                 .iter()
                 .copied()
@@ -307,7 +311,7 @@ impl Block<'_> {
             let sum = |counts: &Vec<u32>| having.iter().map(|(shape, n)| counts[*shape] as usize * n).sum();
             return Ok(before.iter().map(sum).collect());
         }
-        let codes = self.shape_codes()?;
+        let codes = self.shape_codes_of_first(chosen.rows.last().map_or(0, |last| last + 1))?;
         let (mut from, mut start) = (0, 0);
         let walk = |row: &usize| {
             start += codes[from..*row]
@@ -317,20 +321,19 @@ impl Block<'_> {
             from = *row;
             start
         };
-        Ok(rows.iter().map(walk).collect())
+        Ok(chosen.rows.iter().map(walk).collect())
     }
 
-    /// Of the rows that have a column that no row has twice: the values' indexes, and which of `rows` has each.
+    /// Of the rows that have a column that no row has twice: the values' indexes, and which of the rows has each.
     fn present(
         &mut self,
-        rows: &[usize],
+        chosen: &Chosen<'_>,
         per_shape: &[usize],
-        starts: &[usize],
     ) -> Result<(Vec<usize>, Vec<usize>), Damaged> {
-        let codes = self.shape_codes()?;
-        let present = rows.iter().zip(starts).enumerate();
-        let present = present.filter(|(_, (row, _))| per_shape[codes[**row] as usize] > 0);
-        Ok(present.map(|(owner, (_, start))| (*start, owner)).unzip())
+        let starts = self.starts(chosen, per_shape)?;
+        let present = chosen.shapes.iter().zip(starts).enumerate();
+        let present = present.filter(|(_, (shape, _))| per_shape[**shape] > 0);
+        Ok(present.map(|(owner, (_, start))| (start, owner)).unzip())
     }
 }
 

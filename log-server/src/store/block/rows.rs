@@ -27,15 +27,28 @@ impl Rows {
     }
 
     /// The rows of which `holds` is true.
-    pub(super) fn where_true(length: usize, mut holds: impl FnMut(usize) -> bool) -> Rows {
+    pub(super) fn where_true(length: usize, holds: impl FnMut(usize) -> bool) -> Rows {
         let mut rows = Rows::none(length);
-        for (index, word) in rows.words.iter_mut().enumerate() {
-            let start = index * 64;
-            for bit in 0..(length - start).min(64) {
+        rows.insert_where(0..length, holds);
+        rows
+    }
+
+    /// Adds the rows within `range` of which `holds` is true, in order; returns how many these are. The range begins with a
+    /// multiple of 64, and nothing in it is in the set.
+    pub(super) fn insert_where(
+        &mut self,
+        range: Range<usize>,
+        mut holds: impl FnMut(usize) -> bool,
+    ) -> usize {
+        let words = &mut self.words[range.start / 64..range.end.div_ceil(64)];
+        let mut count = 0;
+        for (start, word) in range.clone().step_by(64).zip(words) {
+            for bit in 0..(range.end - start).min(64) {
                 *word |= u64::from(holds(start + bit)) << bit;
             }
+            count += word.count_ones() as usize;
         }
-        rows
+        count
     }
 
     /// Takes out the rows of which `holds` is not true.

@@ -56,6 +56,30 @@ impl Block<'_> {
         Ok(rows)
     }
 
+    /// How many rows of that time the filter finds, if that can be told without finding out which they are.
+    pub(in crate::store) fn count_found(
+        &mut self,
+        filter: &Filter,
+        range: TimeRange,
+    ) -> Result<Option<u64>, Damaged> {
+        let (earliest, latest) = self.span();
+        if !(range.holds(earliest) && range.holds(latest)) {
+            return Ok(None);
+        }
+        Ok(match filter {
+            Filter::All => Some(self.rows() as u64),
+            Filter::Level { from, to } => Some(level_count(&self.summary, *from, *to)),
+            Filter::Field { field, test } if *field == Field::Message => match only_piece(test) {
+                Some(piece) if self.filter()?.may_contain(MESSAGE, piece) => {
+                    Some(self.texts(MESSAGE)?.count_containing(piece)? as u64)
+                }
+                Some(_) => Some(0),
+                None => None,
+            },
+            Filter::And(_) | Filter::Or(_) | Filter::Not(_) | Filter::Text(_) | Filter::Field { .. } => None,
+        })
+    }
+
     /// The rows of that time.
     fn within(&mut self, range: TimeRange) -> Result<Rows, Damaged> {
         let mut rows = Rows::none(self.rows());
@@ -249,7 +273,7 @@ impl Block<'_> {
         let texts = self.texts(column)?;
         let mut folded = String::new();
         let values = match (test, hint) {
-            (Test::Is(pattern), Some(hint)) if is_message && pattern.pieces().len() == 1 => {
+            (Test::Is(_), Some(hint)) if is_message && only_piece(test).is_some() => {
                 texts.containing(hint)?
             }
             (Test::Is(pattern), _) if is_message => texts.passing(hint, &mut |text| {
@@ -273,5 +297,13 @@ impl Block<'_> {
             test.value(&Value::UInt(seqs[index] as u64), &mut scratch)
         });
         self.rows_with(&values, &per_shape)
+    }
+}
+
+/// What a message must contain, without case, if that is all that the test asks of it.
+fn only_piece(test: &Test) -> Option<&str> {
+    match test {
+        Test::Is(pattern) if pattern.pieces().len() == 1 => test.hint(),
+        Test::Is(_) | Test::Present | Test::Matches(_) | Test::Compare(..) | Test::Range(..) => None,
     }
 }

@@ -86,6 +86,14 @@ impl<'a> Texts<'a> {
         self.with_codes(found)
     }
 
+    /// How many texts contain the folded `needle`.
+    pub(super) fn count_containing(&mut self, needle: &str) -> Result<usize, Damaged> {
+        if self.codes.is_none() {
+            return self.texts.count_containing(needle);
+        }
+        Ok(self.containing(needle)?.count())
+    }
+
     /// The texts that pass `test`, all of which contain the folded `hint`.
     pub(super) fn passing(
         &mut self,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::bytes::Damaged;
 use super::super::rows::Rows;
 use super::body::Body;
-use super::{HEX, INT, Template, Text, WHOLE, WORD};
+use super::{HEX, INT, OTHER_TEXTS, Template, Text, WHOLE, WORD};
 
 /// How texts of a template are told apart.
 enum Counted {
@@ -39,7 +39,6 @@ impl Text<'_> {
         see: &mut dyn FnMut(&str, u64),
     ) -> Result<(), Damaged> {
         self.read_body()?;
-        self.read_codes()?;
         let Text {
             templates,
             arena,
@@ -51,7 +50,7 @@ impl Text<'_> {
         else {
             unreachable!("it was read above");
         };
-        let codes = codes.known().unwrap_or_default();
+        let codes = codes.all(templates.len().saturating_sub(1))?;
         let mut counted: Vec<Counted> = templates.iter().map(|template| of(template, arena)).collect();
         let mut seen = vec![0; templates.len()];
         let mut text = String::new();
@@ -74,6 +73,9 @@ impl Text<'_> {
             seen[code] += 1;
             if !indexes.holds(index) {
                 continue;
+            }
+            if row >= templates[code].rows {
+                return Err(OTHER_TEXTS);
             }
             match &mut counted[code] {
                 Counted::Same(times) => times.add(row),

@@ -9,7 +9,7 @@ use super::super::bytes::Damaged;
 use super::super::rows::Rows;
 use super::body::Body;
 use super::laying::{Demand, Place, find_slots, runs, ways};
-use super::{END, Folded, HEX, INT, Template, Text, WHOLE, WORD, Words};
+use super::{END, Folded, HEX, INT, OTHER_TEXTS, Template, Text, WHOLE, WORD, Words};
 use crate::query::fold;
 
 impl Folded {
@@ -73,7 +73,7 @@ impl Words<'_> {
     }
 }
 
-/// Which texts of a template match.
+/// What texts of a template that match are like.
 enum Match<'n> {
     None,
     Every,
@@ -87,20 +87,46 @@ type KnownWords<'n> = Vec<(Place, &'n str, Rows)>;
 impl Text<'_> {
     /// The texts that contain the folded `needle`.
     pub(in super::super) fn containing(&mut self, needle: &str) -> Result<Rows, Damaged> {
-        if needle.bytes().any(|byte| matches!(byte, END | INT..=WHOLE)) {
-            let finder = Finder::new(needle);
-            let mut scratch = String::new();
-            let all = Rows::all(self.length());
-            return self.passing(&all, &mut |text| {
-                finder.find(fold(text, &mut scratch).as_bytes()).is_some()
-            });
+        if is_cut_up(needle) {
+            return self.containing_in_whole(needle);
         }
+        let (matches, words) = self.matches(needle)?;
+        self.rows(&matches, &words)
+    }
+
+    /// How many texts contain the folded `needle`.
+    pub(in super::super) fn count_containing(&mut self, needle: &str) -> Result<usize, Damaged> {
+        if is_cut_up(needle) {
+            return Ok(self.containing_in_whole(needle)?.count());
+        }
+        let (matches, words) = self.matches(needle)?;
+        let met = self.met(&matches, &words)?;
+        Ok(self
+            .templates
+            .iter()
+            .zip(met)
+            .map(|(template, met)| met.count(template))
+            .sum())
+    }
+
+    /// The texts that contain the needle once they are put together.
+    fn containing_in_whole(&mut self, needle: &str) -> Result<Rows, Damaged> {
+        let finder = Finder::new(needle);
+        let mut scratch = String::new();
+        let all = Rows::all(self.length());
+        self.passing(&all, &mut |text| {
+            finder.find(fold(text, &mut scratch).as_bytes()).is_some()
+        })
+    }
+
+    /// Which texts of each template contain the needle, and the words that matter for that.
+    fn matches<'n>(&mut self, needle: &'n str) -> Result<(Vec<Match<'n>>, KnownWords<'n>), Damaged> {
         let mut matches = self.in_templates(needle);
         let mut words = KnownWords::new();
         if self.may_touch_slots(needle)? {
             self.over_slots(needle, &mut matches, &mut words);
         }
-        self.rows(&matches, &words)
+        Ok((matches, words))
     }
 
     /// Those of `candidates` that pass `test`.
@@ -203,46 +229,83 @@ impl Text<'_> {
         }
     }
 
-    /// The texts of the templates that match.
-    fn rows(&mut self, matches: &[Match<'_>], words: &KnownWords<'_>) -> Result<Rows, Damaged> {
-        if matches.iter().all(|state| matches!(state, Match::None)) {
-            return Ok(Rows::none(self.length()));
+    /// Of the texts of each template, those that match.
+    fn met(&mut self, matches: &[Match<'_>], words: &KnownWords<'_>) -> Result<Vec<Met>, Damaged> {
+        if matches.iter().any(|state| matches!(state, Match::Where(_))) {
+            self.read_body()?;
         }
-        self.read_codes()?;
-        if !matches.iter().any(|state| matches!(state, Match::Where(_))) {
-            let codes = self.read_codes()?;
-            let every: Vec<bool> = matches
-                .iter()
-                .map(|state| matches!(state, Match::Every))
-                .collect();
-            return Ok(Rows::where_true(codes.len(), |row| every[codes[row] as usize]));
-        }
-        self.read_body()?;
-        let Text {
-            templates,
-            body,
-            codes,
-            ..
-        } = self;
-        let (Some(body), Some(codes)) = (body, codes.known()) else {
-            unreachable!("both were read above");
-        };
-        let met: Vec<Option<Rows>> = matches
-            .iter()
-            .enumerate()
-            .map(|(code, state)| match state {
-                Match::None => Ok(Some(Rows::none(templates[code].rows))),
-                Match::Every => Ok(None),
-                Match::Where(ways) => where_met(code, &templates[code], ways, body, words).map(Some),
+        let (templates, mut body) = (&self.templates, self.body.as_mut());
+        let met = |(code, (template, state)): (usize, (&Template, &Match<'_>))| {
+            Ok(match (state, &mut body) {
+                (Match::Where(ways), Some(body)) => Met::Some(where_met(code, template, ways, body, words)?),
+                (Match::Every, _) => Met::All,
+                (Match::None | Match::Where(_), _) => Met::None,
             })
-            .collect::<Result<_, Damaged>>()?;
-        let mut seen = vec![0; templates.len()];
-        Ok(Rows::where_true(codes.len(), |row| {
-            let code = codes[row] as usize;
-            seen[code] += 1;
-            met[code].as_ref().is_none_or(|met| met.holds(seen[code] - 1))
-        }))
+        };
+        templates.iter().zip(matches).enumerate().map(met).collect()
     }
+
+    /// The texts of the templates that match. What is rare is found before all codes are read.
+    fn rows(&mut self, matches: &[Match<'_>], words: &KnownWords<'_>) -> Result<Rows, Damaged> {
+        let met = self.met(matches, words)?;
+        let Text { templates, codes, .. } = self;
+        let mut rows = Rows::none(codes.length());
+        let mut left: usize = templates
+            .iter()
+            .zip(&met)
+            .map(|(template, met)| met.count(template))
+            .sum();
+        let every: Vec<bool> = met.iter().map(|met| matches!(met, Met::All)).collect();
+        let by_template = !met.iter().any(|met| matches!(met, Met::Some(_)));
+        let mut seen = vec![0; templates.len()];
+        let mut start = 0;
+        while left > 0 && start < rows.length() {
+            let codes = codes.first(start + 1, templates.len() - 1)?;
+            let range = start..codes.len();
+            start = codes.len();
+            let found = if by_template {
+                rows.insert_where(range, |row| every[codes[row] as usize])
+            } else {
+                rows.insert_where(range, |row| {
+                    let code = codes[row] as usize;
+                    seen[code] += 1;
+                    met[code].holds(seen[code] - 1)
+                })
+            };
+            left = left.saturating_sub(found);
+        }
+        if left == 0 { Ok(rows) } else { Err(OTHER_TEXTS) }
+    }
+}
+
+/// Which texts of a template match.
+enum Met {
+    None,
+    All,
+    Some(Rows),
+}
+
+impl Met {
+    fn holds(&self, place: usize) -> bool {
+        match self {
+            Met::None => false,
+            Met::All => true,
+            Met::Some(rows) => place < rows.length() && rows.holds(place),
+        }
+    }
+
+    fn count(&self, template: &Template) -> usize {
+        match self {
+            Met::None => 0,
+            Met::All => template.rows,
+            Met::Some(rows) => rows.count(),
+        }
+    }
+}
+
+/// Whether what it would be found by is not kept as it is.
+fn is_cut_up(needle: &str) -> bool {
+    needle.bytes().any(|byte| matches!(byte, END | INT..=WHOLE))
 }
 
 /// Whether a slot of that kind can be what is demanded.

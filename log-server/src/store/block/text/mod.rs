@@ -35,6 +35,8 @@ const MOST: usize = 1 << 28;
 /// Before each of so few texts those of its template are counted, which is faster than counting those of all templates.
 const FEW: usize = 8;
 
+const OTHER_TEXTS: Damaged = damaged("a template has other texts than it says");
+
 /// Texts, decoded as far as they are read.
 pub(super) struct Text<'a> {
     templates: Vec<Template>,
@@ -150,10 +152,7 @@ impl<'a> Text<'a> {
         mut see: impl FnMut(usize, &str),
     ) -> Result<(), Damaged> {
         // Of one template, the texts stand in order.
-        let ranked = self.templates.len() > 1;
-        if ranked {
-            self.read_codes()?;
-        }
+        let many = self.templates.len() > 1;
         self.read_body()?;
         let length = self.length();
         let Text {
@@ -164,7 +163,6 @@ impl<'a> Text<'a> {
             body,
             ..
         } = self;
-        let codes = codes.known().filter(|_| ranked).unwrap_or_default();
         let body = body.as_mut().expect("it was read above");
         let mut seen = vec![0_usize; templates.len()];
         let mut text = String::new();
@@ -175,17 +173,24 @@ impl<'a> Text<'a> {
             if index >= length {
                 return Err(damaged("a column has too few texts"));
             }
-            let code = codes.get(index).map_or(0, |code| *code as usize);
-            if !ranked {
-                seen[code] = index;
-            } else if are_few {
-                let before = codes[..index].iter().filter(|known| **known as usize == code);
-                seen[code] = before.count();
-            } else {
-                for code in &codes[at..index] {
-                    seen[*code as usize] += 1;
+            let mut code = 0;
+            if many {
+                let codes = codes.first(index + 1, templates.len() - 1)?;
+                code = codes[index] as usize;
+                if are_few {
+                    let before = codes[..index].iter().filter(|known| **known as usize == code);
+                    seen[code] = before.count();
+                } else {
+                    for code in &codes[at..index] {
+                        seen[*code as usize] += 1;
+                    }
+                    at = index;
                 }
-                at = index;
+            } else {
+                seen[code] = index;
+            }
+            if seen[code] >= templates[code].rows {
+                return Err(OTHER_TEXTS);
             }
             text.clear();
             let word = |number: usize| words.at(number);
@@ -193,21 +198,6 @@ impl<'a> Text<'a> {
             see(index, &text);
         }
         Ok(())
-    }
-
-    fn read_codes(&mut self) -> Result<&[u32], Damaged> {
-        if self.codes.known().is_none() {
-            let mut rows = vec![0; self.templates.len()];
-            let codes = self.codes.all(self.templates.len().saturating_sub(1))?;
-            codes.iter().for_each(|code| rows[*code as usize] += 1);
-            if !rows
-                .iter()
-                .eq(self.templates.iter().map(|template| &template.rows))
-            {
-                return Err(damaged("a template has other texts than it says"));
-            }
-        }
-        Ok(self.codes.known().expect("they were read above"))
     }
 
     fn read_words(&mut self) -> Result<(), Damaged> {
@@ -236,7 +226,7 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Dam
     let mut templates = Vec::with_capacity(count.min(arena.len()));
     let mut hexes = Vec::with_capacity(templates.capacity());
     let (mut start, mut ints, mut words, mut hex) = (0, 0, 0, 0);
-    for (end, byte) in arena.bytes().enumerate() {
+    for (end, byte) in markers(arena.as_bytes()) {
         match byte {
             END => {
                 templates.push(Template {
@@ -266,6 +256,22 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Dam
         template.hex = reader.take(hex)?.into();
     }
     Ok((arena, templates))
+}
+
+/// The bytes that mean something, up to [`WHOLE`], and where they are: eight are looked at at once, for most are none.
+fn markers(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const BEYOND: u64 = (WHOLE as u64 + 1) * ONES;
+    bytes.chunks(8).enumerate().flat_map(|(index, chunk)| {
+        // If some byte is less, the highest bit of the first such byte remains after the subtraction.
+        let may = chunk.first_chunk().is_none_or(|chunk| {
+            let eight = u64::from_le_bytes(*chunk);
+            eight.wrapping_sub(BEYOND) & !eight & (ONES << 7) != 0
+        });
+        let bytes = if may { chunk } else { &[] };
+        let markers = bytes.iter().enumerate().filter(|(_, byte)| **byte <= WHOLE);
+        markers.map(move |(place, byte)| (8 * index + place, *byte))
+    })
 }
 
 fn read_words<'a>(section: Section<'_>) -> Result<Words<'a>, Damaged> {

@@ -130,6 +130,8 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
             let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
             let found: Vec<usize> = read.containing(&needle).unwrap().iter().collect();
             assert_eq!(found, expected, "round {round}: {needle:?} in {texts:?}");
+            let mut read = Text::read(&mut Reader::new(&head), &loaded, 7, false).unwrap();
+            assert_eq!(read.count_containing(&needle), Ok(expected.len()));
             absent += usize::from(expected.is_empty());
             if !filter.may_contain(6, &needle) {
                 pruned += 1;
