@@ -7,8 +7,8 @@
 //!
 //! This crate knows nothing of Redis, SQLite, HTTP or `tracing`.
 //!
-//! Reading order: [`level`], [`timestamp`], [`value`], [`callsite`], [`source`], [`record`], [`batch`]; [`limits`]
-//! holds every cap. `reader` makes a batch of text, over `json`, which knows JSON and nothing else.
+//! Reading order: [`level`], [`timestamp`], [`value`], [`callsite`], [`source`], [`record`], [`batch`], [`outline`];
+//! [`limits`] holds every cap. `reader` makes a batch of text, over `json`, which knows JSON and nothing else.
 
 pub mod level;
 pub mod timestamp;
@@ -20,6 +20,7 @@ pub mod callsite;
 pub mod source;
 pub mod record;
 pub mod batch;
+pub mod outline;
 mod json;
 mod reader;
 
@@ -27,6 +28,7 @@ pub use batch::{Batch, BatchError, BorrowedBatch, Dropped, Rejected};
 pub use callsite::{CallSite, Kind};
 pub use flags::{Flag, Flags};
 pub use level::Level;
+pub use outline::{Mark, Outline};
 pub use record::{BorrowedRecord, BorrowedSpan, LogRecord, Span};
 pub use source::Source;
 pub use timestamp::Timestamp;

@@ -3,7 +3,7 @@
 
 mod reference;
 
-use log_record::{Batch, BatchError, Timestamp, limits};
+use log_record::{Batch, BatchError, Mark, Outline, Timestamp, limits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -34,6 +34,25 @@ fn check(json: &str) {
         && *plain == syntax.to_string()
     {
         assert_eq!(ours, plain, "{json}");
+    }
+    let outline = Outline::read(json, ARRIVED);
+    match (&ours, outline) {
+        (Ok(batch), Ok(outline)) => {
+            let marks = batch.records.iter().map(|record| Mark {
+                time: record.time,
+                seq: record.seq,
+            });
+            let expected = Outline {
+                source: batch.source.clone(),
+                no: batch.no,
+                dropped: batch.dropped.clone(),
+                rejected: batch.rejected.clone(),
+                records: marks.collect(),
+            };
+            assert_eq!(outline, expected, "{json}");
+        }
+        (Err(ours), Err(outline)) => assert_eq!(ours.to_string(), outline.to_string(), "{json}"),
+        (ours, outline) => panic!("{json}: {ours:?}, outline {outline:?}"),
     }
     assert_eq!(outcome(ours), outcome(plain), "{json}");
 }

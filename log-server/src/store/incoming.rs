@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use log_record::{BatchError, BorrowedBatch, Dropped, Rejected, Source, Timestamp};
+use log_record::{BatchError, BorrowedBatch, Dropped, Outline, Rejected, Source, Timestamp};
 
 /// A batch that has arrived: its text, which is what is kept, and what must be known of it at once. The records
 /// themselves are read when somebody searches, and when they are sealed.
@@ -35,10 +35,11 @@ impl Incoming {
     /// # Errors
     /// When nothing of it can be used.
     pub fn read(text: &str, arrived: Timestamp) -> Result<Incoming, BatchError> {
-        let batch = BorrowedBatch::read(text, arrived)?;
+        let batch = Outline::read(text, arrived)?;
+        let times = batch.records.iter().map(|record| record.time);
         Ok(Incoming {
             numbers: numbers(&batch),
-            times: times(&batch),
+            times: span(times),
             records: batch.records.len(),
             source: batch.source,
             no: batch.no,
@@ -52,13 +53,16 @@ impl Incoming {
 
 /// The times of its earliest and its latest record.
 pub(super) fn times(batch: &BorrowedBatch<'_>) -> Option<(Timestamp, Timestamp)> {
-    let times = batch.records.iter().map(|record| record.time);
+    span(batch.records.iter().map(|record| record.time))
+}
+
+fn span(times: impl Iterator<Item = Timestamp> + Clone) -> Option<(Timestamp, Timestamp)> {
     times.clone().min().zip(times.max())
 }
 
 /// The lowest to the highest number of the batch's records. Records that could not be read at its ends had the numbers
 /// next to these: they have arrived, and the sender is told of them.
-fn numbers(batch: &BorrowedBatch<'_>) -> Option<RangeInclusive<u64>> {
+fn numbers(batch: &Outline) -> Option<RangeInclusive<u64>> {
     let numbers = || batch.records.iter().filter_map(|record| record.seq);
     let (first, last) = numbers().min().zip(numbers().max())?;
     let rejected = || batch.rejected.iter().map(|rejected| rejected.index);

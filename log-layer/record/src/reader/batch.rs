@@ -8,7 +8,9 @@ use super::{Reader, Seen};
 use crate::batch::{BatchError, BorrowedBatch, Dropped, Rejected};
 use crate::json::Stop;
 use crate::limits;
+use crate::outline::{Mark, Outline};
 use crate::record::BorrowedRecord;
+use crate::source::Source;
 use crate::timestamp::Timestamp;
 
 /// Reads a batch. `arrived` is the time of records that bring none.
@@ -16,7 +18,43 @@ use crate::timestamp::Timestamp;
 /// # Errors
 /// When nothing of it can be used.
 pub(crate) fn read(json: &str, arrived: Timestamp) -> Result<BorrowedBatch<'_>, BatchError> {
-    let found = Reader::new(json)
+    let (found, source) = found(Reader::new(json), json, arrived)?;
+    Ok(BorrowedBatch {
+        no: found.no.filter(|_| source.boot.is_some()),
+        source: Arc::new(source),
+        sent: found.sent.map(Timestamp::from_nanos),
+        dropped: found.dropped,
+        records: found.records.kept,
+        rejected: found.records.rejected,
+    })
+}
+
+/// Reads a batch and keeps nothing of what its records say.
+///
+/// # Errors
+/// As above.
+pub(crate) fn outline(json: &str, arrived: Timestamp) -> Result<Outline, BatchError> {
+    let reader = Reader {
+        keeps: false,
+        ..Reader::new(json)
+    };
+    let (found, source) = found(reader, json, arrived)?;
+    Ok(Outline {
+        no: found.no.filter(|_| source.boot.is_some()),
+        source: Arc::new(source),
+        dropped: found.dropped,
+        records: found.records.marks,
+        rejected: found.records.rejected,
+    })
+}
+
+/// What the batch says, if it can be used, and who sent it.
+fn found<'a>(
+    mut reader: Reader<'a>,
+    json: &'a str,
+    arrived: Timestamp,
+) -> Result<(Found<'a>, Source), BatchError> {
+    let found = reader
         .batch(arrived)
         .map_err(|stop| BatchError::Malformed(stop.reason(json)))?;
     if let Some(version) = found.version
@@ -26,7 +64,7 @@ pub(crate) fn read(json: &str, arrived: Timestamp) -> Result<BorrowedBatch<'_>, 
             found: version.chars().take(20).collect(),
         });
     }
-    let records = found.records;
+    let records = &found.records;
     if records.count > limits::BATCH_RECORDS {
         return Err(BatchError::TooManyRecords {
             records: records.count,
@@ -36,14 +74,7 @@ pub(crate) fn read(json: &str, arrived: Timestamp) -> Result<BorrowedBatch<'_>, 
     if records.bytes > limits::BATCH_BYTES {
         return Err(BatchError::TooLarge { bytes: records.bytes });
     }
-    Ok(BorrowedBatch {
-        no: found.no.filter(|_| source.boot.is_some()),
-        source: Arc::new(source),
-        sent: found.sent.map(Timestamp::from_nanos),
-        dropped: found.dropped,
-        records: records.kept,
-        rejected: records.rejected,
-    })
+    Ok((found, source))
 }
 
 /// What the batch says, before it is known whether it can be used.
@@ -60,6 +91,8 @@ struct Found<'a> {
 #[derive(Default)]
 struct Records<'a> {
     kept: Vec<BorrowedRecord<'a>>,
+    /// In their place, if nothing is kept.
+    marks: Vec<Mark>,
     rejected: Vec<Rejected>,
     count: usize,
     /// Over-long records are cut, so only their share within the limit counts.
@@ -133,7 +166,8 @@ impl<'a> Reader<'a> {
             let within = records.count < limits::BATCH_RECORDS && records.bytes <= limits::BATCH_BYTES;
             if within {
                 match self.record(callsites, arrived) {
-                    Ok(record) => records.kept.push(record),
+                    Ok(record) if self.keeps => records.kept.push(record),
+                    Ok(BorrowedRecord { time, seq, .. }) => records.marks.push(Mark { time, seq }),
                     Err(Stop::Syntax) => return Err(Stop::Syntax),
                     Err(Stop::Shape(shape)) => {
                         self.open_fields.clear();
@@ -156,7 +190,12 @@ impl<'a> Reader<'a> {
             if records.count == 1 {
                 // Records of a batch are of a size, mostly.
                 let expected = self.json.length() / length;
-                records.kept.reserve(expected.min(limits::BATCH_RECORDS));
+                let expected = expected.min(limits::BATCH_RECORDS);
+                if self.keeps {
+                    records.kept.reserve(expected);
+                } else {
+                    records.marks.reserve(expected);
+                }
             }
             more = self.json.next_item()?;
         }

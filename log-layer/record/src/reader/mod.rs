@@ -15,7 +15,7 @@ mod cut;
 mod time;
 mod value;
 
-pub(crate) use batch::read;
+pub(crate) use batch::{outline, read};
 
 use std::borrow::Cow;
 
@@ -44,6 +44,8 @@ struct Reader<'a> {
     open_spans: Vec<BorrowedSpan<'a>>,
     /// The order of names in the records so far.
     habit: Habit,
+    /// Whether what records say is kept.
+    keeps: bool,
 }
 
 /// A value of any kind.
@@ -61,6 +63,7 @@ impl<'a> Reader<'a> {
             open_fields: Vec::new(),
             open_spans: Vec::new(),
             habit: Habit::new(),
+            keeps: true,
         }
     }
 

@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
         let length = self.json.since(start).len();
         let mut record = self.together(parts, callsites, arrived)?;
         // A number counts for eight bytes of text and takes two at least, with its comma.
-        if length > limits::RECORD_BYTES / 4 {
+        if self.keeps && length > limits::RECORD_BYTES / 4 {
             cut(&mut record);
         }
         Ok(record)
@@ -108,6 +108,9 @@ impl<'a> Reader<'a> {
                 let what = "`callsite` is not the number of a call-site";
                 parts.callsite =
                     self.optional_number(what, |number| usize::try_from(number.as_u64()?).ok())?;
+            }
+            Name::Message | Name::TraceId | Name::SpanId | Name::Thread if !self.keeps => {
+                self.optional_part()?;
             }
             Name::Message => {
                 let message = self.optional_part()?;

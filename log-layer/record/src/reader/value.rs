@@ -38,6 +38,10 @@ impl<'a> Reader<'a> {
 
     /// An object's entries; of a repeated name the last value stays, at the first one's place.
     pub(super) fn fields(&mut self, depth: usize, flags: &mut Flags) -> Result<BorrowedFields<'a>, Stop> {
+        if !self.keeps {
+            self.json.skip()?;
+            return Ok(Vec::new());
+        }
         let start = self.open_fields.len();
         let mut next = self.json.first_name()?;
         while let Some(literal) = next {
