@@ -3,8 +3,8 @@
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
 //! (questions and answers), `saved` (searches with a name), `alerts` (and who is told of them), `broker` (which Redis),
-//! `ingest` (the RPC side), `http` (the page's side), `metrics` (what is counted), `tokens` (who may read), `import`
-//! (other programs' files), `terminal` (the verbs that print).
+//! `ingest` (the RPC side), `http` (the page's side), `metrics` (what is counted), `memory` (what is
+//! given back), `tokens` (who may read), `import` (other programs' files), `terminal` (the verbs that print).
 
 pub mod config;
 pub mod query;
@@ -16,6 +16,7 @@ mod broker;
 mod ingest;
 mod http;
 mod metrics;
+mod memory;
 pub mod tokens;
 pub mod import;
 pub mod terminal;
@@ -117,6 +118,7 @@ pub async fn run(
         why = alerts.ended() => Err(why),
         ended = &mut http => Err(early("the HTTP side", ended)),
         () = broker.supervise() => unreachable!("supervision has no end"),
+        never = memory::give_back() => match never {},
     };
 
     stop_http.cancel();
