@@ -119,6 +119,9 @@ impl<'a> Block<'a> {
         if codes.length() != rows {
             return Err(damaged("a column has other rows than its block"));
         }
+        if self.head.shapes.is_empty() && rows > 0 {
+            return Err(damaged("a row has no shape"));
+        }
         codes.first(count, most)
     }
 

@@ -205,3 +205,36 @@ fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
         .unwrap();
     assert_eq!(found.iter().collect::<Vec<_>>(), [2_900]);
 }
+
+/// With one shape all codes are 0, which passed for one of no shapes.
+#[test]
+fn a_block_whose_records_have_no_shape_is_damaged() {
+    let record = LogRecord {
+        message: "as ever".into(),
+        ..probe::probe()
+    };
+    let batch = StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records: vec![record; 3],
+    };
+    let sealed = seal([Arc::new(batch)]).unwrap();
+    let mut memory = Memory::of(&sealed);
+    let mut column = Vec::new();
+    {
+        let loaded = Loaded::new(&memory);
+        let mut head = head::Head::read(loaded.column(HEAD).unwrap(), &loaded, 3).unwrap();
+        head.shapes.clear();
+        head.put(&mut column);
+    }
+    memory.columns.insert(HEAD, bytes::seal_column(column));
+    let loaded = Loaded::new(&memory);
+    let mut block = Block::open(&sealed.summary, &loaded).unwrap();
+    assert!(block.records(&[0, 2], &Parts::All).is_err());
+    assert!(
+        block
+            .count(&CountOf::Names, &Rows::all(3), &mut |_, _| {})
+            .is_err()
+    );
+}
