@@ -188,6 +188,7 @@ pub async fn open(
     tokio::select! {
         () = stop => {}
         ended = &mut http => return Err(early("the HTTP side", ended)),
+        never = memory::give_back() => match never {},
     }
     stop_http.cancel();
     // What it ends with after being told to stop changes nothing any more.

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use log_record::{Batch, Timestamp};
+use log_record::{Batch, BorrowedBatch, Outline, Timestamp};
 use serde::de::IgnoredAny;
 
 const ARRIVED: Timestamp = Timestamp::from_nanos(1_790_000_000_000_000_000);
@@ -157,6 +157,12 @@ fn parse(c: &mut Criterion) {
         });
         group.bench_with_input(BenchmarkId::new("ours", name), &text, |b, text| {
             b.iter(|| Batch::parse(black_box(text), ARRIVED).unwrap());
+        });
+        group.bench_with_input(BenchmarkId::new("borrowed", name), &text, |b, text| {
+            b.iter(|| BorrowedBatch::read(black_box(text), ARRIVED).unwrap());
+        });
+        group.bench_with_input(BenchmarkId::new("outline", name), &text, |b, text| {
+            b.iter(|| Outline::read(black_box(text), ARRIVED).unwrap());
         });
         group.bench_with_input(BenchmarkId::new("plain", name), &text, |b, text| {
             b.iter(|| reference::parse(black_box(text), ARRIVED).unwrap());

@@ -34,7 +34,7 @@ const ROW_HEADER: usize = 5;
 /// So much of the first stripe nearly always has the whole directory, and is in the table's tree.
 const FRONT: usize = 1_024;
 const LENGTH: usize = size_of::<u32>();
-/// More bytes than there are in stripes with numbers of stripes.
+/// No block has more bytes: there are no more numbers of stripes.
 const MOST: usize = (FIRST - STRIPES + 1) as usize * STRIPE;
 /// Nearly every column fits.
 const CAPACITY: usize = 1 << 24;

@@ -326,6 +326,11 @@ mod tests {
         assert_eq!(next_size(size, 16, 16, false), 16, "nothing was left behind");
         assert_eq!(next_size(size, 3, 3, false), 4, "there were no more slots");
         assert_eq!(next_size(size, 16, 12, true), 15, "a little to spare");
+        assert_eq!(
+            next_size(2, 2, 1, false),
+            1,
+            "who calls one by one costs nothing in vain"
+        );
         for shrunk in [8, 4, 2, 1, 1] {
             size = next_size(size, size, 0, false);
             assert_eq!(size, shrunk);

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use super::bytes::{Damaged, Reader, damaged, open_column};
 use super::integers::{CHUNK, Integers};
 
+/// The column of call-sites. What is decoded stays, so that who reads ranks in several columns decodes it once.
 pub(super) struct Callsites {
     /// Without its checksum.
     column: Vec<u8>,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::query::Scratch;
 use crate::query::tests::random;
+use crate::query::{Filter, Scratch};
 use crate::store::{CountOf, Parts, RecordId, StoredBatch, TimeRange};
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ proptest! {
     fn blocks_find_what_looking_finds_and_give_it_back(
         batches in batches(),
         filters in proptest::collection::vec(random::filter(), 1..12),
+        record in any::<prop::sample::Index>(),
         field in random::field(),
         from in -3_i64..60,
         length in 0_i64..90,
@@ -85,7 +86,11 @@ proptest! {
             prop_assert_eq!(block.row_of(*id).map(|row| all[row].0), Some(*id));
         }
         let range = TimeRange { from: Timestamp::from_nanos(from), to: Timestamp::from_nanos(from + length) };
-        for filter in &filters {
+        // A part of some message, which is counted without looking for its rows.
+        let message = if all.is_empty() { "" } else { &*record.get(&all).2.message };
+        let part: String = message.chars().filter(char::is_ascii_alphanumeric).take(3).collect();
+        let of_message = crate::query::parse(&format!("message:\"{part}\"")).unwrap().filter;
+        for filter in filters.iter().chain([&of_message, &Filter::All]) {
             for range in [TimeRange::ALL, range] {
                 let mut scratch = Scratch::default();
                 let expected: Vec<usize> = rows.iter().copied().filter(|row| {
@@ -95,6 +100,13 @@ proptest! {
                 let mut block = Block::open(&sealed.summary, &loaded).unwrap();
                 let found: Vec<usize> = block.select(filter, range).unwrap().iter().collect();
                 prop_assert_eq!(&found, &expected, "{:?}", filter);
+                // No file has a block without rows.
+                if !all.is_empty() {
+                    let count = block.count_found(filter, range).unwrap();
+                    prop_assert!(count.is_none_or(|count| count == expected.len() as u64), "{:?}: {:?}", filter, count);
+                    let is_counted = *filter == Filter::All || (*filter == of_message && !part.is_empty());
+                    prop_assert!(count.is_some() || range != TimeRange::ALL || !is_counted, "{:?}", filter);
+                }
                 if !expected.is_empty() {
                     prop_assert!(may_match(&sealed.summary, &loaded, filter).unwrap(), "{:?}", filter);
                 }
