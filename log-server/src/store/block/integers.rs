@@ -37,8 +37,8 @@ pub(super) fn put(out: &mut Vec<u8>, values: &[i64]) {
     put_as(out, values, &[Kind::Differences]);
 }
 
-/// Writes codes, which read back by [`Integers::codes`]. They may be in any order, and are smallest where each new one is
-/// one more than the newest.
+/// Writes codes, which [`Codes`](super::codes::Codes) reads back. They may be in any order, and are smallest where each
+/// new one is one more than the newest.
 pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32]) {
     let values: Vec<i64> = codes.iter().map(|code| i64::from(*code)).collect();
     put_as(out, &values, &[Kind::Differences, Kind::Behind]);
