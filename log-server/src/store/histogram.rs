@@ -6,7 +6,7 @@ use log_record::{Level, Timestamp};
 
 use crate::query::{Filter, Scratch};
 
-use super::block::{self, Damaged, Summary};
+use super::block::{self, Damaged, Rows, Summary};
 use super::blocks::Block;
 use super::contents::Contents;
 use super::scan::{self, Scanned};
@@ -112,8 +112,11 @@ pub(super) fn run(contents: &Contents, histogram: &Histogram<'_>) -> Result<Hist
     })
 }
 
-/// Per bucket and level.
-type Counts = Vec<[u64; Level::ALL.len()]>;
+/// How many records of each level.
+type PerLevel = [u64; Level::ALL.len()];
+
+/// By bucket.
+type Counts = Vec<PerLevel>;
 
 /// What is counted, and into which buckets.
 struct Counting<'a> {
@@ -158,10 +161,31 @@ impl Counting<'_> {
         } else {
             block.open_if(self.filter, |block| {
                 let found = block.select(self.filter, self.range)?;
-                self.count_rows(block, found.iter(), counts)
+                self.count_found(block, &found, counts)
             })?;
         }
         Ok(u64::from(block.summary.rows))
+    }
+
+    /// Counts the rows found, and looks at the times only of those in chunks that lie in several buckets.
+    fn count_found(
+        &self,
+        block: &mut block::Block<'_>,
+        found: &Rows,
+        counts: &mut Counts,
+    ) -> Result<(), Damaged> {
+        let (earliest, latest) = block.span();
+        if let Some(bucket) = self.one_bucket(earliest.as_nanos(), latest.as_nanos()) {
+            return count_levels(block, found.iter(), &mut counts[bucket]);
+        }
+        for chunk in &*block.chunks()? {
+            let rows = found.within(chunk.rows.clone());
+            match self.one_bucket(chunk.earliest, chunk.latest) {
+                Some(bucket) => count_levels(block, rows, &mut counts[bucket])?,
+                None => self.count_rows(block, rows, counts)?,
+            }
+        }
+        Ok(())
     }
 
     /// Counts every row, and looks only at those of chunks that lie in several buckets.
@@ -193,10 +217,12 @@ impl Counting<'_> {
     ) -> Result<(), Damaged> {
         // Rows that follow each other nearly always are in one bucket, and finding it takes a division.
         let (mut bucket, mut within) = (0, 0..0);
-        block.times_and_levels(rows, |time, level| {
+        let mut levels = block.levels()?;
+        for row in rows {
+            let time = block.time(row)?;
             if !within.contains(&time) {
                 if !self.range.holds(Timestamp::from_nanos(time)) {
-                    return;
+                    continue;
                 }
                 bucket = self.bucket(time);
                 let start = time.saturating_sub(time.rem_euclid(self.step));
@@ -204,12 +230,25 @@ impl Counting<'_> {
                 within = start.max(self.range.from.as_nanos())
                     ..start.saturating_add(self.step).min(self.range.to.as_nanos());
             }
-            counts[bucket][level as usize] += 1;
-        })
+            counts[bucket][levels.of(row)? as usize] += 1;
+        }
+        Ok(())
     }
 }
 
-fn add(counts: &mut [u64; Level::ALL.len()], more: [u64; Level::ALL.len()]) {
+fn count_levels(
+    block: &block::Block<'_>,
+    rows: impl Iterator<Item = usize>,
+    counts: &mut PerLevel,
+) -> Result<(), Damaged> {
+    let mut levels = block.levels()?;
+    for row in rows {
+        counts[levels.of(row)? as usize] += 1;
+    }
+    Ok(())
+}
+
+fn add(counts: &mut PerLevel, more: PerLevel) {
     counts
         .iter_mut()
         .zip(more)

@@ -71,9 +71,12 @@ impl Store {
                         }
                         return Ok(all);
                     }
-                    let rows = block.select(scan.filter, scan.range)?;
                     let mut see_group =
                         |value: Option<&str>, count| see(accumulator, Seen::Group(value, count));
+                    if block.group_present(by, scan.filter, scan.range, &mut see_group)? {
+                        return Ok(all);
+                    }
+                    let rows = block.select(scan.filter, scan.range)?;
                     if !rows.is_empty() && !block.group(by, &rows, &mut see_group)? {
                         scan.show(block, &rows, |record, source| {
                             see(accumulator, Seen::Record(record, source));

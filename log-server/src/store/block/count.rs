@@ -11,8 +11,8 @@ use super::read::{Block, Numbers, field_column};
 use super::records::ROWS_AT_ONCE;
 use super::rows::Rows;
 use super::{MESSAGE, SPAN_ID, THREAD, TRACE_ID, head::label};
-use crate::query::{Column, Field, Name, Scratch, strip_name};
-use crate::store::{CountOf, Parts};
+use crate::query::{Column, Field, Filter, Name, Scratch, Test, strip_name};
+use crate::store::{CountOf, Parts, TimeRange};
 
 type Counts = HashMap<i64, u64, foldhash::fast::RandomState>;
 
@@ -31,8 +31,10 @@ impl Block<'_> {
             CountOf::Names => self.count_names(rows, see),
             CountOf::Levels => {
                 let mut counts = [0; Level::ALL.len()];
-                let level = self.levels()?;
-                rows.iter().for_each(|row| counts[level(row)] += 1);
+                let mut levels = self.levels()?;
+                for row in rows.iter() {
+                    counts[levels.of(row)? as usize] += 1;
+                }
                 for (level, count) in Level::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
                     see(level.as_str(), count);
                 }
@@ -69,6 +71,35 @@ impl Block<'_> {
             Some(without) => see(None, without),
             None => return Err(damaged("a column has other values than its rows")),
         }
+        Ok(true)
+    }
+
+    /// As [`Block::group`], if all that the filter asks of rows is a value of the column that they are grouped by: then
+    /// every value counts, and which rows have them need not be known. `false` if it asks for something else.
+    pub(in crate::store) fn group_present(
+        &mut self,
+        by: Option<&Column>,
+        filter: &Filter,
+        range: TimeRange,
+        see: &mut dyn FnMut(Option<&str>, u64),
+    ) -> Result<bool, Damaged> {
+        let (
+            Some(Column::Field(field @ Field::Own(_))),
+            Filter::Field {
+                field: asked,
+                test: Test::Present,
+            },
+        ) = (by, filter)
+        else {
+            return Ok(false);
+        };
+        if asked != field || !self.is_within(range) || !self.is_single(field) {
+            return Ok(false);
+        }
+        let all = Rows::all(self.rows());
+        self.count(&CountOf::Values(field), &all, &mut |value, count| {
+            see(Some(value), count)
+        })?;
         Ok(true)
     }
 

@@ -294,12 +294,6 @@ impl<'a> Integers<'a> {
         Ok(self.decoded[index - self.at_hand.start])
     }
 
-    /// Values around `index`, which are decoded together, and the index of the first of them.
-    pub(super) fn around(&mut self, index: usize) -> Result<(usize, &[i64]), Damaged> {
-        self.at(index)?;
-        Ok((self.at_hand.start, &self.decoded))
-    }
-
     /// Every value.
     pub(super) fn all(&self) -> Result<Vec<i64>, Damaged> {
         let mut values = Vec::with_capacity(self.length);

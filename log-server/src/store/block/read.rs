@@ -6,6 +6,7 @@ use std::sync::Arc;
 use log_record::{CallSite, Level, Source, Timestamp};
 
 use super::bytes::{Damaged, damaged};
+use super::callsites::Callsites;
 use super::chunks::Chunk;
 use super::codes::Codes;
 use super::filter::Filter;
@@ -32,6 +33,28 @@ pub(in crate::store) struct Block<'a> {
     texts: Vec<(u32, Texts<'a>)>,
     /// By number of the field.
     numbers: Vec<(usize, Numbers<'a>)>,
+}
+
+/// The level of each row, found by the chunk.
+pub(in crate::store) struct Levels<'a> {
+    of_callsite: Vec<Level>,
+    callsites: &'a Callsites,
+    /// The call-sites of some rows, and which the first of these is.
+    chunk: &'a [u32],
+    first: usize,
+}
+
+impl Levels<'_> {
+    /// That of a row. Of rows that are near each other it costs less than of others.
+    pub(in crate::store) fn of(&mut self, row: usize) -> Result<Level, Damaged> {
+        if row.wrapping_sub(self.first) >= self.chunk.len() {
+            self.chunk = self.callsites.chunk(row / CHUNK)?;
+            self.first = row / CHUNK * CHUNK;
+        }
+        let callsite = self.chunk.get(row - self.first).ok_or(NO_CALLSITE)?;
+        let level = self.of_callsite.get(*callsite as usize);
+        level.copied().ok_or(NO_CALLSITE)
+    }
 }
 
 /// The values of a field that are no texts.
@@ -129,42 +152,6 @@ impl<'a> Block<'a> {
     pub(super) fn callsite(&self, row: usize) -> Result<&Arc<CallSite>, Damaged> {
         let code = self.loaded.callsites()?.at(row)?;
         self.head.callsites.get(code as usize).ok_or(NO_CALLSITE)
-    }
-
-    /// Shows the time and the level of each of `rows`, which rise.
-    pub(in crate::store) fn times_and_levels(
-        &mut self,
-        rows: impl Iterator<Item = usize>,
-        mut see: impl FnMut(i64, Level),
-    ) -> Result<(), Damaged> {
-        let (mut times, mut callsites): (&[i64], &[u32]) = (&[], &[]);
-        let (mut first_time, mut first_callsite) = (0, 0);
-        let span = self.summary.earliest.as_nanos()..=self.summary.latest.as_nanos();
-        let levels: Vec<Level> = self
-            .head
-            .callsites
-            .iter()
-            .map(|callsite| callsite.level)
-            .collect();
-        let time_column = open(&mut self.times, self.loaded, TIME)?;
-        let callsite_column = self.loaded.callsites()?;
-        for row in rows {
-            if row - first_time >= times.len() {
-                (first_time, times) = time_column.around(row)?;
-            }
-            if row - first_callsite >= callsites.len() {
-                first_callsite = row / CHUNK * CHUNK;
-                callsites = callsite_column.chunk(row / CHUNK)?;
-            }
-            let time = times[row - first_time];
-            if !span.contains(&time) {
-                return Err(OTHER_TIME);
-            }
-            let callsite = callsites.get(row - first_callsite).ok_or(NO_CALLSITE)?;
-            let level = levels.get(*callsite as usize).ok_or(NO_CALLSITE)?;
-            see(time, *level);
-        }
-        Ok(())
     }
 
     pub(super) fn filter(&mut self) -> Result<&Filter<'a>, Damaged> {
@@ -339,16 +326,15 @@ impl<'a> Block<'a> {
         )
     }
 
-    /// The level of each row.
-    pub(in crate::store) fn levels(&mut self) -> Result<impl Fn(usize) -> usize, Damaged> {
-        let codes = self.callsite_codes()?;
-        let levels: Vec<usize> = self
-            .head
-            .callsites
-            .iter()
-            .map(|callsite| callsite.level as usize)
-            .collect();
-        Ok(move |row: usize| levels[codes[row] as usize])
+    /// The levels of rows.
+    pub(in crate::store) fn levels(&self) -> Result<Levels<'a>, Damaged> {
+        let callsites = self.head.callsites.iter();
+        Ok(Levels {
+            of_callsite: callsites.map(|callsite| callsite.level).collect(),
+            callsites: self.loaded.callsites()?,
+            first: 0,
+            chunk: &[],
+        })
     }
 
     /// The time of the earliest and the latest row.

@@ -44,8 +44,7 @@ fn cost(filter: &Filter) -> u8 {
 impl Block<'_> {
     /// The rows of that time that the filter finds.
     pub(in crate::store) fn select(&mut self, filter: &Filter, range: TimeRange) -> Result<Rows, Damaged> {
-        let (earliest, latest) = self.span();
-        let mut rows = if range.holds(earliest) && range.holds(latest) {
+        let mut rows = if self.is_within(range) {
             Rows::all(self.rows())
         } else {
             self.within(range)?
@@ -62,8 +61,7 @@ impl Block<'_> {
         filter: &Filter,
         range: TimeRange,
     ) -> Result<Option<u64>, Damaged> {
-        let (earliest, latest) = self.span();
-        if !(range.holds(earliest) && range.holds(latest)) {
+        if !self.is_within(range) {
             return Ok(None);
         }
         Ok(match filter {
@@ -78,6 +76,12 @@ impl Block<'_> {
             },
             Filter::And(_) | Filter::Or(_) | Filter::Not(_) | Filter::Text(_) | Filter::Field { .. } => None,
         })
+    }
+
+    /// Whether all rows are of that time.
+    pub(super) fn is_within(&self, range: TimeRange) -> bool {
+        let (earliest, latest) = self.span();
+        range.holds(earliest) && range.holds(latest)
     }
 
     /// The rows of that time.

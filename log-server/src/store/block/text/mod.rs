@@ -261,17 +261,22 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Dam
 /// The bytes that mean something, up to [`WHOLE`], and where they are: eight are looked at at once, for most are none.
 fn markers(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = 0x80 * ONES;
     const BEYOND: u64 = (WHOLE as u64 + 1) * ONES;
-    bytes.chunks(8).enumerate().flat_map(|(index, chunk)| {
-        // If some byte is less, the highest bit of the first such byte remains after the subtraction.
-        let may = chunk.first_chunk().is_none_or(|chunk| {
-            let eight = u64::from_le_bytes(*chunk);
-            eight.wrapping_sub(BEYOND) & !eight & (ONES << 7) != 0
-        });
-        let bytes = if may { chunk } else { &[] };
-        let markers = bytes.iter().enumerate().filter(|(_, byte)| **byte <= WHOLE);
-        markers.map(move |(place, byte)| (8 * index + place, *byte))
-    })
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let found = eights.iter().enumerate().flat_map(move |(index, chunk)| {
+        let eight = u64::from_le_bytes(*chunk);
+        // With its highest bit set, no byte borrows from the next; that bit remains where the other seven are beyond.
+        let mut found = !((eight | HIGH).wrapping_sub(BEYOND) | eight) & HIGH;
+        std::iter::from_fn(move || {
+            let place = found.trailing_zeros() as usize / 8;
+            found &= found.wrapping_sub(1);
+            chunk.get(place).map(|byte| (8 * index + place, *byte))
+        })
+    });
+    let behind = 8 * eights.len();
+    let rest = rest.iter().enumerate().filter(|(_, byte)| **byte <= WHOLE);
+    found.chain(rest.map(move |(place, byte)| (behind + place, *byte)))
 }
 
 fn read_words<'a>(section: Section<'_>) -> Result<Words<'a>, Damaged> {
