@@ -1,8 +1,8 @@
 //! The columns of a block on disk: one after the other in *stripes* of one length, so that they fill the file's pages,
 //! and are read by themselves all the same.
 //!
-//! Format of what the stripes hold: length of the directory (4 bytes, little-endian) · the directory: of each column
-//! number and length (LEB128 both), and the xxh3 of that · the columns.
+//! Format of what the stripes hold: length of the directory (4 bytes, little-endian) · the directory
+//! (`block/directory.rs`) · the columns.
 //!
 //! A BLOB of SQLite is a chain of pages: to read its end, all pages before are read, because each says where the next
 //! one is. In one BLOB for a block, any search read the whole store. The first stripe has the highest number, and they
@@ -16,7 +16,7 @@ use rusqlite::blob::Blob;
 use rusqlite::{Connection, MAIN_DB, OptionalExtension};
 
 use super::StoreError;
-use super::block::{self, Columns};
+use super::block::{self, Columns, Entry, Place};
 use super::partition::Partition;
 use super::schema::PAGE;
 
@@ -32,35 +32,40 @@ const STRIPE: usize = 3 * (PAGE - 4) + (PAGE - 12) * 32 / 255 - 23 - ROW_HEADER;
 /// What SQLite writes before the bytes: lengths and types.
 const ROW_HEADER: usize = 5;
 /// So much of the first stripe nearly always has the whole directory, and is in the table's tree.
-const FRONT: usize = 1_024;
+const FRONT: usize = 2_000;
 const LENGTH: usize = size_of::<u32>();
 /// No block has more bytes: there are no more numbers of stripes.
 const MOST: usize = (FIRST - STRIPES + 1) as usize * STRIPE;
-/// Nearly every column fits.
+/// Nearly everything that is read at once fits.
 const CAPACITY: usize = 1 << 24;
 
 const INSERT: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
 const ONE: &str = "SELECT data FROM columns WHERE id = ?1";
+const LENGTH_OF_ONE: &str = "SELECT length(data) FROM columns WHERE id = ?1";
 const DELETE: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
 
 /// Writes the columns of a block. Within the caller's transaction.
 pub(super) fn insert(writer: &Connection, block: i64, columns: &[(u32, Vec<u8>)]) -> rusqlite::Result<()> {
-    let directory = block::put_directory(columns);
-    let length = u32::try_from(directory.len()).expect("a block has few columns");
-    let mut all = Vec::with_capacity(
-        LENGTH + directory.len() + columns.iter().map(|(_, column)| column.len()).sum::<usize>(),
-    );
-    all.extend_from_slice(&length.to_le_bytes());
-    all.extend_from_slice(&directory);
-    columns
-        .iter()
-        .for_each(|(_, column)| all.extend_from_slice(column));
+    let all = joined(&block::put_directory(columns), columns);
     let mut insert = writer.prepare_cached(INSERT)?;
     // In rising order of their keys, which fills pages of the tree one after the other.
     for (index, stripe) in all.chunks(STRIPE).enumerate().rev() {
         insert.execute((stripe_key(block, index), stripe))?;
     }
     Ok(())
+}
+
+/// What the stripes hold.
+fn joined(directory: &[u8], columns: &[(u32, Vec<u8>)]) -> Vec<u8> {
+    let length = u32::try_from(directory.len()).expect("a block has few columns");
+    let bytes = columns.iter().map(|(_, column)| column.len()).sum::<usize>();
+    let mut all = Vec::with_capacity(LENGTH + directory.len() + bytes);
+    all.extend_from_slice(&length.to_le_bytes());
+    all.extend_from_slice(directory);
+    columns
+        .iter()
+        .for_each(|(_, column)| all.extend_from_slice(column));
+    all
 }
 
 /// Deletes the columns of a block. Within the caller's transaction.
@@ -117,24 +122,52 @@ enum Layout {
     /// In a row each.
     Each,
     /// In stripes of that length: where each is in all that they hold.
-    Striped(usize, Vec<(u32, Range<usize>)>),
+    Striped(usize, Vec<Entry>),
     /// In stripes that begin with bytes that were not written: who takes them for a column sees that.
     Damaged(Vec<u8>),
 }
 
 impl Columns for Stored<'_> {
-    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(reader) = self.held else {
-            return self.partition.with_reader(|reader| {
-                let mut blob = None;
-                self.read(reader, &mut blob, number)
-            });
-        };
-        let read = self.read(reader, &mut self.blob.borrow_mut(), number);
-        read.map_err(|error| {
-            let told = self.partition.unread(&error);
-            self.failed.set(Some(error));
-            told
+    fn place(&self, number: u32) -> Result<Option<Place>, StoreError> {
+        self.ask(|reader, blob| {
+            let whole = |length| Place { length, checks: None };
+            Ok(match self.known_layout(reader, blob)? {
+                Layout::Striped(_, entries) => {
+                    let entry = entries.iter().find(|entry| entry.number == number);
+                    entry.map(|entry| entry.place.clone())
+                }
+                Layout::Damaged(bytes) => Some(whole(bytes.len())),
+                Layout::Each => {
+                    let mut statement = reader.prepare_cached(LENGTH_OF_ONE)?;
+                    let row = statement.query_row([key(self.block, number)], |row| row.get::<_, u32>(0));
+                    row.optional()?.map(|length| whole(length as usize))
+                }
+            })
+        })
+    }
+
+    fn read(&self, number: u32, range: Range<usize>) -> Result<Vec<u8>, StoreError> {
+        self.ask(|reader, blob| {
+            let (stripe, entries) = match self.known_layout(reader, blob)? {
+                Layout::Striped(stripe, entries) => (*stripe, entries),
+                Layout::Damaged(bytes) => return Ok(bytes.get(range.clone()).unwrap_or_default().to_vec()),
+                Layout::Each => {
+                    let mut statement = reader.prepare_cached(ONE)?;
+                    return statement.query_row([key(self.block, number)], |row| row.get(0));
+                }
+            };
+            let entry = entries.iter().find(|entry| entry.number == number);
+            let start = entry.map_or(0, |entry| entry.start) + range.start;
+            // A file from elsewhere may say anything.
+            let mut bytes = Vec::with_capacity(range.len().min(CAPACITY));
+            while bytes.len() < range.len() {
+                let (known, at) = (bytes.len(), start + bytes.len());
+                let (index, offset) = (at / stripe, at % stripe);
+                bytes.resize(range.len().min(known + stripe - offset), 0);
+                self.open(reader, blob, index)?
+                    .read_at_exact(&mut bytes[known..], offset)?;
+            }
+            Ok(bytes)
         })
     }
 }
@@ -151,41 +184,31 @@ impl<'r> Stored<'r> {
         }
     }
 
-    fn read<'c>(
+    /// What `ask` gets from the connection, or from one that is found for it.
+    fn ask<T>(
+        &self,
+        ask: impl for<'c> Fn(&'c Connection, &mut Option<(usize, Blob<'c>)>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let Some(reader) = self.held else {
+            return self.partition.with_reader(|reader| ask(reader, &mut None));
+        };
+        ask(reader, &mut self.blob.borrow_mut()).map_err(|error| {
+            let told = self.partition.unread(&error);
+            self.failed.set(Some(error));
+            told
+        })
+    }
+
+    fn known_layout<'c>(
         &self,
         reader: &'c Connection,
         blob: &mut Option<(usize, Blob<'c>)>,
-        number: u32,
-    ) -> rusqlite::Result<Option<Vec<u8>>> {
-        let layout = match self.layout.get() {
-            Some(layout) => layout,
-            None => {
-                let layout = self.layout(reader, blob)?;
-                self.layout.get_or_init(|| layout)
-            }
-        };
-        let (stripe, directory) = match layout {
-            Layout::Striped(stripe, directory) => (*stripe, directory),
-            Layout::Damaged(bytes) => return Ok(Some(bytes.clone())),
-            Layout::Each => {
-                let mut statement = reader.prepare_cached(ONE)?;
-                let row = statement.query_row([key(self.block, number)], |row| row.get(0));
-                return row.optional();
-            }
-        };
-        let Some((_, place)) = directory.iter().find(|(known, _)| *known == number) else {
-            return Ok(None);
-        };
-        // A file from elsewhere may say anything.
-        let mut column = Vec::with_capacity(place.len().min(CAPACITY));
-        while column.len() < place.len() {
-            let (known, at) = (column.len(), place.start + column.len());
-            let (index, offset) = (at / stripe, at % stripe);
-            column.resize(place.len().min(known + stripe - offset), 0);
-            self.open(reader, blob, index)?
-                .read_at_exact(&mut column[known..], offset)?;
+    ) -> rusqlite::Result<&Layout> {
+        if let Some(layout) = self.layout.get() {
+            return Ok(layout);
         }
-        Ok(Some(column))
+        let layout = self.layout(reader, blob)?;
+        Ok(self.layout.get_or_init(|| layout))
     }
 
     fn layout<'c>(
@@ -213,7 +236,7 @@ impl<'r> Stored<'r> {
         // Whether there are as many stripes as it says is seen when they are read.
         let end = if length == STRIPE { MOST } else { length };
         Ok(match block::read_directory(directory, first..end) {
-            Ok(directory) => Layout::Striped(length.max(1), directory),
+            Ok(entries) => Layout::Striped(length.max(1), entries),
             Err(_) => Layout::Damaged(front),
         })
     }
@@ -237,7 +260,7 @@ impl<'r> Stored<'r> {
     }
 }
 
-/// Keeps the columns of every block as format 4 did, or 3.
+/// Keeps the columns of every block as format 5 did, or 4, or 3.
 #[cfg(test)]
 pub(super) fn keep_as(writer: &Connection, format: usize) {
     let mut statement = writer
@@ -251,13 +274,24 @@ pub(super) fn keep_as(writer: &Connection, format: usize) {
     }
     writer.execute("DELETE FROM columns", []).unwrap();
     for (block, all) in blocks {
-        if format == 4 {
-            writer.execute(INSERT, (stripe_key(block, 0), all)).unwrap();
+        let first = u32::from_le_bytes(*all.first_chunk().unwrap()) as usize + LENGTH;
+        let entries = block::read_directory(&all[LENGTH..first], first..all.len()).unwrap();
+        let columns: Vec<_> = entries
+            .iter()
+            .map(|entry| block::before::seal(entry.number, &all[entry.start..][..entry.place.length]))
+            .collect();
+        if format == 3 {
+            for (number, column) in columns {
+                writer.execute(INSERT, (key(block, number), column)).unwrap();
+            }
             continue;
         }
-        let first = u32::from_le_bytes(*all.first_chunk().unwrap()) as usize + LENGTH;
-        for (number, place) in block::read_directory(&all[LENGTH..first], first..all.len()).unwrap() {
-            writer.execute(INSERT, (key(block, number), &all[place])).unwrap();
+        let all = joined(&block::before::put(&columns), &columns);
+        let stripe = if format == 4 { all.len() } else { STRIPE };
+        for (index, stripe) in all.chunks(stripe).enumerate() {
+            writer
+                .execute(INSERT, (stripe_key(block, index), stripe))
+                .unwrap();
         }
     }
 }
@@ -334,13 +368,9 @@ mod tests {
         std::fs::write(&path, file).unwrap();
         let partition = Arc::new(Partition::new(path));
         for block in 1..=8 {
-            let read = with(&partition, block, |stored| stored.column(9)).unwrap();
-            assert_eq!(read.unwrap().as_ref(), Some(&columns[9].1));
-            assert!(
-                with(&partition, block, |stored| stored.column(2))
-                    .unwrap()
-                    .is_err()
-            );
+            let read = |number| with(&partition, block, |stored| stored.read(number, 0..100_000)).unwrap();
+            assert_eq!(read(9).unwrap(), columns[9].1);
+            assert!(read(2).is_err());
         }
     }
 }

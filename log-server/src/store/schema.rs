@@ -19,7 +19,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4C6F_6753;
 
 /// What each version of the format added to the one before; version 1 to an empty file. A step is never changed once it
 /// was released. Each makes only what is new, so that bringing a file up to date costs the same whatever its size.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "CREATE TABLE batches (            -- as they came, until they are sealed
         id       INTEGER PRIMARY KEY,  -- rises in order of arrival, over all partitions
         boot     TEXT,                 -- the sender's run; NULL: not deduplicated
@@ -89,6 +89,8 @@ const STEPS: [&str; 5] = [
     // do not know.
     "",
     // The row of a block's columns is cut into stripes.
+    "",
+    // Columns have no checksum behind them; those of their pieces stand in the directory.
     "",
 ];
 

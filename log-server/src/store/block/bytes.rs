@@ -2,16 +2,18 @@
 //! pays. What is read is never trusted: every function that reads says [`Damaged`] instead of panicking.
 //!
 //! A number is LEB128. A section is its length, its stored length (0: not compressed) and its bytes, as zstd or as they
-//! are. A column as a whole ends with the xxh3 of what is before it, so that a flipped bit is an error and never a
-//! wrong record.
+//! are. What is sealed ends with the xxh3 of what is before it.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::thread::LocalKey;
 
 use xxhash_rust::xxh3::xxh3_64;
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::Columns;
+use super::column::Column;
 use crate::store::StoreError;
 
 /// A column is not what was written, or cannot be read.
@@ -132,14 +134,14 @@ fn is_noise(bytes: &[u8]) -> bool {
     most < bytes.len() / 256 + 5 * (bytes.len() / 256).isqrt() + 2
 }
 
-/// Ends a column.
+/// Ends a directory, or up to format 5 a column.
 pub(super) fn seal_column(mut column: Vec<u8>) -> Vec<u8> {
     let checksum = xxh3_64(&column);
     column.extend_from_slice(&checksum.to_le_bytes());
     column
 }
 
-/// What a column holds, if it is what was written.
+/// What it holds, if it is what was sealed.
 pub(super) fn open_column(column: &[u8]) -> Result<&[u8], Damaged> {
     let split = column
         .len()
@@ -153,23 +155,65 @@ pub(super) fn open_column(column: &[u8]) -> Result<&[u8], Damaged> {
     }
 }
 
-/// Reads what the functions above wrote.
+/// Reads what the functions above wrote, in memory or in a column that is loaded as far as it is read.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
+    /// What is at hand.
     rest: &'a [u8],
+    /// What comes after that.
+    unread: Option<Unread<'a>>,
+}
+
+/// A part of a column.
+#[derive(Clone, Copy)]
+struct Unread<'a> {
+    columns: &'a dyn Columns,
+    column: &'a Column,
+    start: usize,
+    end: usize,
 }
 
 const SHORT: Damaged = damaged("a column ends too early");
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { rest: bytes }
+        Reader {
+            rest: bytes,
+            unread: None,
+        }
+    }
+
+    pub(super) fn of(columns: &'a dyn Columns, column: &'a Column) -> Result<Reader<'a>, Damaged> {
+        let unread = Unread {
+            columns,
+            column,
+            start: 0,
+            end: column.length(columns)?,
+        };
+        Ok(Reader {
+            rest: &[],
+            unread: Some(unread),
+        })
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, Damaged> {
+        if self.rest.is_empty() {
+            self.load()?;
+        }
         let (first, rest) = self.rest.split_first().ok_or(SHORT)?;
         self.rest = rest;
         Ok(*first)
+    }
+
+    /// Loads the next piece when nothing is at hand any more.
+    #[cold]
+    fn load(&mut self) -> Result<(), Damaged> {
+        if let Some(unread) = &mut self.unread {
+            let end = unread.end.min(Column::end_of_piece(unread.start));
+            self.rest = unread.column.part(unread.columns, unread.start..end)?;
+            unread.start = end;
+        }
+        Ok(())
     }
 
     pub(super) fn number(&mut self) -> Result<u64, Damaged> {
@@ -206,14 +250,59 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or(SHORT)?;
-        self.rest = rest;
-        Ok(taken)
+        self.part(length)?.rest()
+    }
+
+    /// The next `length` bytes, which are loaded when they are read.
+    pub(super) fn part(&mut self, length: usize) -> Result<Reader<'a>, Damaged> {
+        if let Some((part, rest)) = self.rest.split_at_checked(length) {
+            self.rest = rest;
+            return Ok(Reader::new(part));
+        }
+        let beyond = length - self.rest.len();
+        let unread = self.unread.as_mut().ok_or(SHORT)?;
+        if unread.end - unread.start < beyond {
+            return Err(SHORT);
+        }
+        let (start, end) = (unread.start - self.rest.len(), unread.start + beyond);
+        self.rest = &[];
+        unread.start = end;
+        Ok(Reader {
+            rest: &[],
+            unread: Some(Unread {
+                start,
+                end,
+                ..*unread
+            }),
+        })
+    }
+
+    /// How many bytes are left.
+    pub(super) fn length(&self) -> usize {
+        self.rest.len() + self.unread.map_or(0, |unread| unread.end - unread.start)
     }
 
     /// All that is left.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.rest
+    pub(super) fn rest(&self) -> Result<&'a [u8], Damaged> {
+        match &self.unread {
+            Some(unread) if unread.start < unread.end => {
+                let start = unread.start - self.rest.len();
+                unread.column.part(unread.columns, start..unread.end)
+            }
+            Some(_) | None => Ok(self.rest),
+        }
+    }
+
+    pub(super) fn array<const LENGTH: usize>(&mut self) -> Result<&'a [u8; LENGTH], Damaged> {
+        self.take(LENGTH)?.first_chunk().ok_or(SHORT)
+    }
+
+    /// Loads the whole column at once, if that is where this reads: most of it will be read.
+    pub(super) fn load_column(&self) -> Result<(), Damaged> {
+        if let Some(unread) = &self.unread {
+            unread.column.whole(unread.columns)?;
+        }
+        Ok(())
     }
 
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
@@ -232,11 +321,11 @@ impl<'a> Reader<'a> {
         text(self.take(length)?).map(Some)
     }
 
-    /// The next section, still compressed.
+    /// The next section, not loaded yet, and still compressed.
     pub(super) fn section(&mut self) -> Result<Section<'a>, Damaged> {
         let length = self.count(SECTION_MOST)?;
         let stored = self.count(SECTION_MOST)?;
-        let bytes = self.take(if stored == 0 { length } else { stored })?;
+        let bytes = self.part(if stored == 0 { length } else { stored })?;
         Ok(Section {
             length,
             bytes,
@@ -253,21 +342,37 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Damaged> {
 #[derive(Clone, Copy)]
 pub(super) struct Section<'a> {
     length: usize,
-    bytes: &'a [u8],
+    bytes: Reader<'a>,
     compressed: bool,
 }
 
 impl<'a> Section<'a> {
+    /// How many bytes it has, as it says.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Some of its bytes, if they are kept as they are: then the others need not be loaded.
+    pub(super) fn some(&self, range: Range<usize>) -> Result<Option<&'a [u8]>, Damaged> {
+        if self.compressed {
+            return Ok(None);
+        }
+        let mut bytes = self.bytes;
+        bytes.part(range.start)?;
+        bytes.take(range.len()).map(Some)
+    }
+
     pub(super) fn open(self) -> Result<Cow<'a, [u8]>, Damaged> {
+        let stored = self.bytes.rest()?;
         if !self.compressed {
-            return Ok(Cow::Borrowed(self.bytes));
+            return Ok(Cow::Borrowed(stored));
         }
         let bytes = DECOMPRESSOR
             .with_borrow_mut(|decompressor| match decompressor {
-                Some(decompressor) => decompressor.decompress(self.bytes, self.length),
+                Some(decompressor) => decompressor.decompress(stored, self.length),
                 None => decompressor
                     .insert(Decompressor::new()?)
-                    .decompress(self.bytes, self.length),
+                    .decompress(stored, self.length),
             })
             .map_err(|_| damaged("a section cannot be decompressed"))?;
         UNPACKED.set(UNPACKED.get().saturating_add(bytes.len()));

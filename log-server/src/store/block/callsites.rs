@@ -2,12 +2,11 @@
 
 use std::cell::OnceCell;
 
-use super::bytes::{Damaged, Reader, damaged, open_column};
+use super::bytes::{Damaged, Reader, damaged};
 use super::integers::{CHUNK, Integers};
 
 /// The column of call-sites. What is decoded stays, so that who reads ranks in several columns decodes it once.
 pub(super) struct Callsites {
-    /// Without its checksum.
     column: Vec<u8>,
     chunks: Box<[OnceCell<Vec<u32>>]>,
     all: OnceCell<Vec<u32>>,
@@ -15,9 +14,7 @@ pub(super) struct Callsites {
 }
 
 impl Callsites {
-    pub(super) fn read(mut column: Vec<u8>) -> Result<Callsites, Damaged> {
-        let length = open_column(&column)?.len();
-        column.truncate(length);
+    pub(super) fn read(column: Vec<u8>) -> Result<Callsites, Damaged> {
         let length = integers(&column)?.length();
         Ok(Callsites {
             column,

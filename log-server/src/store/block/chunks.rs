@@ -81,7 +81,7 @@ fn read(reader: Option<Reader<'_>>, summary: &Summary) -> Result<Vec<Chunk>, Dam
         })
     });
     let chunks = chunks.collect::<Result<Vec<_>, _>>()?;
-    if sum.into_iter().eq(summary.counts.into_iter().map(u64::from)) && reader.rest().is_empty() {
+    if sum.into_iter().eq(summary.counts.into_iter().map(u64::from)) && reader.length() == 0 {
         Ok(chunks)
     } else {
         Err(OTHERS)

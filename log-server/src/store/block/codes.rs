@@ -119,6 +119,9 @@ impl<'a> Codes<'a> {
         if self.known.is_empty() {
             // At once: what grows is moved.
             self.known.reserve(self.length());
+            if count > self.length() / 2 {
+                self.column.expect_all()?;
+            }
         }
         while self.known.len() < count {
             let start = self.known.len();
@@ -193,19 +196,10 @@ impl<'a> Ranked<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CALLSITE;
     use super::super::integers;
-    use super::super::{CALLSITE, Columns};
+    use super::super::memory::Memory;
     use super::*;
-    use crate::store::StoreError;
-    use crate::store::block::bytes::seal_column;
-
-    struct Callsites(Vec<u8>);
-
-    impl Columns for Callsites {
-        fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
-            Ok((number == CALLSITE).then(|| self.0.clone()))
-        }
-    }
 
     #[track_caller]
     fn check(codes: &[u32], callsites: &[u32], as_ranks: bool) -> usize {
@@ -213,7 +207,7 @@ mod tests {
         assert_eq!(put(&mut bytes, codes, Some(callsites)), as_ranks);
         let mut column = Vec::new();
         integers::put_codes(&mut column, callsites);
-        let columns = Callsites(seal_column(column));
+        let columns = Memory::of([(CALLSITE, column)]);
         let loaded = Loaded::new(&columns);
         let read = |most| {
             let mut reader = Reader::new(&bytes);
@@ -260,7 +254,7 @@ mod tests {
         for other in [vec![3; 3_000], vec![0; 2_999]] {
             let mut column = Vec::new();
             integers::put_codes(&mut column, &other);
-            let columns = Callsites(seal_column(column));
+            let columns = Memory::of([(CALLSITE, column)]);
             let loaded = Loaded::new(&columns);
             let read = Codes::read_ranked(&mut Reader::new(&bytes), &loaded);
             assert!(read.and_then(|mut read| read.all(10).map(drop)).is_err());

@@ -22,7 +22,9 @@ impl Block<'_> {
         let mut holds = |value: &Value| is_in_value(needle, value, &mut scratch);
         // Most fields cannot have it, and are told by that alone.
         let may_hold = match field.type_ {
-            Type::Text => self.filter()?.may_contain(field_column(number), needle.folded()),
+            Type::Text => self
+                .filter()?
+                .may_contain(field_column(number), needle.folded())?,
             Type::Json => true,
             Type::Null => holds(&Value::Null),
             Type::Bool => holds(&Value::Bool(false)) || holds(&Value::Bool(true)),
@@ -100,7 +102,7 @@ impl Block<'_> {
         let column = field_column(number);
         let hint = test.hint();
         if let Some(hint) = hint
-            && !self.filter()?.may_contain(column, hint)
+            && !self.filter()?.may_contain(column, hint)?
         {
             return Ok(Rows::none(self.rows()));
         }

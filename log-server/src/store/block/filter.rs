@@ -215,7 +215,7 @@ pub(super) struct Filter<'a> {
     all: bool,
     /// Column and its longest run.
     columns: Vec<(u64, usize)>,
-    bits: &'a [u8],
+    bits: Reader<'a>,
 }
 
 impl<'a> Filter<'a> {
@@ -225,51 +225,68 @@ impl<'a> Filter<'a> {
         let columns = (0..count)
             .map(|_| Ok((reader.number()?, reader.count(u32::MAX as usize)?)))
             .collect::<Result<Vec<_>, Damaged>>()?;
-        let bits = reader.rest();
-        if bits.is_empty() || !bits.len().is_multiple_of(BLOCK) {
+        if reader.length() == 0 || !reader.length().is_multiple_of(BLOCK) {
             return Err(damaged("a filter has the wrong length"));
         }
-        Ok(Filter { all, columns, bits })
+        Ok(Filter {
+            all,
+            columns,
+            bits: reader,
+        })
     }
 
     /// Whether some text of `column` may contain the folded `needle`; certainly none does if `false`.
-    pub(super) fn may_contain(&self, column: u32, needle: &str) -> bool {
+    pub(super) fn may_contain(&self, column: u32, needle: &str) -> Result<bool, Damaged> {
         let column = u64::from(column);
         let Some((_, longest)) = self.columns.iter().find(|(known, _)| *known == column) else {
-            return true;
+            return Ok(true);
         };
-        let mut may = true;
+        let mut may = Ok(true);
         each_piece(needle, |piece| {
-            may = may
-                && match piece {
-                    Piece::Pair(term) => self.has(key(column, term)),
-                    Piece::Letters(term, run) => {
-                        !run.bytes().any(|letter| letter > b'f') || self.has(key(column, term))
+            if may != Ok(true) {
+                return;
+            }
+            may = match piece {
+                Piece::Pair(term) => self.has(key(column, term)),
+                Piece::Letters(term, run) if run.bytes().any(|letter| letter > b'f') => {
+                    self.has(key(column, term))
+                }
+                Piece::Letters(..) => Ok(true),
+                Piece::Run(run, _) if may_be_int(run) => Ok(true),
+                Piece::Run(run, _) if run.len() > *longest => Ok(false),
+                Piece::Run(run, start) => {
+                    let shown = start > 0 && start + run.len() < needle.len();
+                    let is_whole = shown || run.len() == *longest;
+                    if is_whole && run.len() >= RUN_LEAST {
+                        self.has(key(column, run.as_bytes()))
+                    } else {
+                        Ok(true)
                     }
-                    Piece::Run(run, _) if may_be_int(run) => true,
-                    Piece::Run(run, start) => {
-                        let shown = start > 0 && start + run.len() < needle.len();
-                        let is_whole = shown || run.len() == *longest;
-                        let asked = is_whole && run.len() >= RUN_LEAST;
-                        run.len() <= *longest && (!asked || self.has(key(column, run.as_bytes())))
-                    }
-                };
+                }
+            };
         });
         may
     }
 
     /// Whether some text of the block may contain the folded `needle`; certainly none does if `false`.
-    pub(super) fn may_contain_anywhere(&self, needle: &str) -> bool {
-        let mut columns = self.columns.iter();
-        !self.all || columns.any(|(column, _)| self.may_contain(*column as u32, needle))
+    pub(super) fn may_contain_anywhere(&self, needle: &str) -> Result<bool, Damaged> {
+        if !self.all {
+            return Ok(true);
+        }
+        for (column, _) in &self.columns {
+            if self.may_contain(*column as u32, needle)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    fn has(&self, key: u64) -> bool {
-        let (start, masks) = place(key, self.bits.len() / BLOCK);
-        let words = self.bits[start..start + BLOCK].as_chunks::<4>().0;
-        words
-            .iter()
-            .zip(masks)
-            .all(|(word, mask)| u32::from_le_bytes(*word) & mask != 0)
+    fn has(&self, key: u64) -> Result<bool, Damaged> {
+        let (start, masks) = place(key, self.bits.length() / BLOCK);
+        let mut bits = self.bits;
+        bits.part(start)?;
+        let words = bits.array::<BLOCK>()?.as_chunks::<4>().0;
+        let mut words = words.iter().zip(masks);
+        Ok(words.all(|(word, mask)| u32::from_le_bytes(*word) & mask != 0))
     }
 }

@@ -8,25 +8,13 @@ use std::sync::Arc;
 
 use log_record::{Batch, Timestamp};
 
-use super::bytes::seal_column;
+use super::memory::Memory;
 use super::{Block, Columns, Damaged, Loaded, SealedBlock, Summary, may_match, seal, unseal};
 use crate::query::{self, Field, Filter};
-use crate::store::{CountOf, Parts, StoreError, StoredBatch, TimeRange};
+use crate::store::{CountOf, Parts, StoredBatch, TimeRange};
 
-const CHECKSUM: usize = 8;
 /// Changes of one block; with more it is another one.
 const EDITS: usize = 16;
-
-/// Columns in memory.
-pub(super) struct Memory {
-    pub(super) columns: BTreeMap<u32, Vec<u8>>,
-}
-
-impl Columns for Memory {
-    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.columns.get(&number).cloned())
-    }
-}
 
 /// Some of everything that has a column of its own.
 const SAMPLE: &str = r#"{"source":{"service":"shop","boot":"b","host":"h","attrs":{"env":"prod"}},"no":7,
@@ -56,20 +44,13 @@ pub fn read_edited(q: &str, edits: &[u8]) -> bool {
         .take(EDITS)
         .for_each(|edit| change(&mut sealed, *edit));
     let filter = query::read(q).query.filter;
-    let columns = sealed.columns.into_iter().collect();
-    read(
-        &sealed.summary,
-        &Memory { columns },
-        &filter,
-        &Field::named("user_id"),
-    )
-    .is_ok()
+    let memory = Memory::of(sealed.columns);
+    read(&sealed.summary, &memory, &filter, &Field::named("user_id")).is_ok()
 }
 
 fn change(sealed: &mut SealedBlock, [choice, low, high, byte]: [u8; 4]) {
     let column = usize::from(choice & 0x3f) % sealed.columns.len();
     let bytes = &mut sealed.columns[column].1;
-    bytes.truncate(bytes.len() - CHECKSUM);
     if !bytes.is_empty() {
         let place = usize::from(u16::from_le_bytes([low, high])) % bytes.len();
         match choice >> 6 {
@@ -79,8 +60,6 @@ fn change(sealed: &mut SealedBlock, [choice, low, high, byte]: [u8; 4]) {
             _ => sealed.summary.rows = u32::from(byte) << (low % 25),
         }
     }
-    let bytes = &mut sealed.columns[column].1;
-    *bytes = seal_column(std::mem::take(bytes));
 }
 
 /// Reads it in every way there is.
@@ -119,8 +98,7 @@ mod tests {
         ) {
             let mut sealed = seal(batches).unwrap();
             edits.iter().for_each(|edit| change(&mut sealed, *edit));
-            let columns = sealed.columns.into_iter().collect();
-            let memory = Memory { columns };
+            let memory = Memory::of(sealed.columns);
             for filter in [&filter, &Filter::All] {
                 // An error, or records that look like some.
                 let _ = read(&sealed.summary, &memory, filter, &field);

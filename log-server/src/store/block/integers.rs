@@ -249,10 +249,11 @@ impl<'a> Integers<'a> {
             integers.starts = (0..chunks).map(|_| reader.signed()).collect::<Result<_, _>>()?;
         }
         if chunks == 1 {
-            integers.chunks = vec![*reader];
+            let mut chunk = *reader;
             for _ in 0..integers.width {
                 reader.section()?;
             }
+            integers.chunks = vec![chunk.part(chunk.length() - reader.length())?];
             return Ok(integers);
         }
         let lengths: Vec<usize> = (0..chunks)
@@ -260,7 +261,7 @@ impl<'a> Integers<'a> {
             .collect::<Result<_, _>>()?;
         integers.chunks = lengths
             .into_iter()
-            .map(|length| reader.take(length).map(Reader::new))
+            .map(|length| reader.part(length))
             .collect::<Result<_, _>>()?;
         Ok(integers)
     }
@@ -297,10 +298,16 @@ impl<'a> Integers<'a> {
     /// Every value.
     pub(super) fn all(&self) -> Result<Vec<i64>, Damaged> {
         let mut values = Vec::with_capacity(self.length);
+        self.expect_all()?;
         for chunk in 0..self.chunks.len() {
             self.decode(chunk, &mut values)?;
         }
         Ok(values)
+    }
+
+    /// To be called by who is going to read most of it.
+    pub(super) fn expect_all(&self) -> Result<(), Damaged> {
+        self.chunks.first().map_or(Ok(()), Reader::load_column)
     }
 
     /// Appends the values of a chunk, none of which is greater than `most`.
@@ -321,7 +328,7 @@ impl<'a> Integers<'a> {
         let start = codes.len();
         codes.resize(start + self.chunk_length(chunk), smallest);
         let codes = &mut codes[start..];
-        let mut reader = self.chunks[chunk];
+        let mut reader = Reader::new(self.chunks[chunk].rest()?);
         for shift in (0..8 * self.width).step_by(8) {
             let plane = plane(&mut reader, codes.len())?;
             for (code, byte) in codes.iter_mut().zip(plane.iter()) {
@@ -343,7 +350,7 @@ impl<'a> Integers<'a> {
     fn decode(&self, chunk: usize, values: &mut Vec<i64>) -> Result<(), Damaged> {
         let length = self.chunk_length(chunk);
         let start = values.len();
-        let mut reader = self.chunks[chunk];
+        let mut reader = Reader::new(self.chunks[chunk].rest()?);
         let planes = (0..self.width)
             .map(|_| plane(&mut reader, length))
             .collect::<Result<Vec<_>, _>>()?;

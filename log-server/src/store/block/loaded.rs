@@ -2,21 +2,24 @@
 //! can borrow.
 
 use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 
 use typed_arena::Arena;
 
-use super::bytes::{Damaged, Reader, damaged, open_column};
+use super::bytes::{Damaged, Reader, damaged};
 use super::callsites::Callsites;
+use super::column::Column;
 use super::{CALLSITE, Columns};
 
 const MISSING: Damaged = damaged("a column is missing");
 
-/// Reads columns, once each if asked once each, and keeps their bytes.
+/// Reads what is asked for of columns, and keeps it; twice if the same column is asked for twice.
 pub(in crate::store) struct Loaded<'s> {
     columns: &'s dyn Columns,
+    opened: Arena<Column>,
     bytes: Arena<Vec<u8>>,
-    /// How many these are.
-    length: Cell<usize>,
+    /// How many are kept in all.
+    kept: Rc<Cell<usize>>,
     callsites: OnceCell<Callsites>,
 }
 
@@ -24,8 +27,9 @@ impl<'s> Loaded<'s> {
     pub(in crate::store) fn new(columns: &'s dyn Columns) -> Loaded<'s> {
         Loaded {
             columns,
+            opened: Arena::new(),
             bytes: Arena::new(),
-            length: Cell::new(0),
+            kept: Rc::default(),
             callsites: OnceCell::new(),
         }
     }
@@ -36,9 +40,11 @@ impl<'s> Loaded<'s> {
     }
 
     pub(super) fn column_if_there(&self, number: u32) -> Result<Option<Reader<'_>>, Damaged> {
-        let column = self.columns.column(number)?;
-        let opened = column.map(|column| open_column(self.keep(column)).map(Reader::new));
-        opened.transpose()
+        let Some(place) = self.columns.place(number)? else {
+            return Ok(None);
+        };
+        let column = self.opened.alloc(Column::new(number, place, self.kept.clone()));
+        Reader::of(self.columns, column).map(Some)
     }
 
     /// The call-site of each row, read once.
@@ -46,20 +52,18 @@ impl<'s> Loaded<'s> {
         if let Some(known) = self.callsites.get() {
             return Ok(known);
         }
-        let column = self.columns.column(CALLSITE)?.ok_or(MISSING)?;
-        self.length.set(self.length.get() + column.len());
-        let callsites = Callsites::read(column)?;
+        let callsites = Callsites::read(self.column(CALLSITE)?.rest()?.to_vec())?;
         Ok(self.callsites.get_or_init(|| callsites))
     }
 
     /// How many bytes are kept.
     pub(in crate::store) fn bytes(&self) -> usize {
-        self.length.get()
+        self.kept.get()
     }
 
     /// Keeps bytes as long as the columns.
     pub(super) fn keep(&self, bytes: Vec<u8>) -> &[u8] {
-        self.length.set(self.length.get() + bytes.len());
+        self.kept.set(self.kept.get() + bytes.len());
         self.bytes.alloc(bytes)
     }
 }

@@ -3,7 +3,7 @@
 //! The format, with the reason for every choice, is described in `store/FORMAT.md`. Knows nothing of SQLite: columns
 //! come and go as bytes with a number.
 //!
-//! Reading order: `bytes`, `planes`, `integers`, `chunks`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
+//! Reading order: `bytes`, `column`, `planes`, `integers`, `chunks`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
 //! contain), `head` (what rows share), `seal` (from batches to columns), `read` (an open block), `prune`, `select` and
 //! `fields` (which rows a filter finds), `records` and `count` (what is made of rows).
 
@@ -13,6 +13,7 @@ mod planes;
 mod integers;
 mod chunks;
 mod callsites;
+mod column;
 mod codes;
 mod floats;
 mod loaded;
@@ -33,7 +34,11 @@ mod count;
 #[cfg(test)]
 mod tests;
 #[cfg(any(test, feature = "fuzzing"))]
+mod memory;
+#[cfg(any(test, feature = "fuzzing"))]
 mod hostile;
+
+use std::ops::Range;
 
 #[cfg(test)]
 use log_record::LogRecord;
@@ -42,7 +47,10 @@ use log_record::{Level, Timestamp};
 use super::StoreError;
 pub(in crate::store) use bytes::{Damaged, unpacked_here};
 pub(in crate::store) use chunks::{Chunk, of as chunks_of};
-pub(in crate::store) use directory::{put as put_directory, read as read_directory};
+pub(in crate::store) use column::Place;
+#[cfg(test)]
+pub(in crate::store) use directory::before;
+pub(in crate::store) use directory::{Entry, put as put_directory, read as read_directory};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use hostile::read_edited;
 pub(in crate::store) use loaded::Loaded;
@@ -59,8 +67,11 @@ pub(in crate::store) const BYTES_MOST: usize = 64 << 20;
 
 /// Where a block's columns are.
 pub(in crate::store) trait Columns {
-    /// The bytes of the column, if the block has it.
-    fn column(&self, number: u32) -> Result<Option<Vec<u8>>, StoreError>;
+    /// How the column is kept, if the block has it.
+    fn place(&self, number: u32) -> Result<Option<Place>, StoreError>;
+
+    /// Some bytes of a column that has a place, and of it no more than it has; not compared with anything.
+    fn read(&self, number: u32, range: Range<usize>) -> Result<Vec<u8>, StoreError>;
 }
 
 /// Numbers of columns. A column of texts has two: its head, and with the next number its body.

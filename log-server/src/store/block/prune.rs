@@ -28,10 +28,10 @@ fn may<'a>(
             *terms = Some(Terms::read(loaded.column(FILTER)?)?);
         }
         let terms = terms.as_ref().expect("it was read above");
-        Ok(column.map_or_else(
+        column.map_or_else(
             || terms.may_contain_anywhere(needle),
             |column| terms.may_contain(column, needle),
-        ))
+        )
     };
     Ok(match filter {
         Filter::All | Filter::Not(_) => true,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bumpalo::Bump;
 use log_record::{BorrowedFields, BorrowedRecord, BorrowedValue, CallSite, Level, Source, Timestamp};
 
-use super::bytes::seal_column;
 use super::filter::{self, Terms};
 use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
 use super::{
@@ -331,7 +330,7 @@ impl<'r> Gathered<'r> {
         let mut shapes = Vec::new();
         let ranked = codes::put(&mut shapes, &self.shape_codes, Some(&self.callsite_codes));
         let number = if ranked { RANKED_SHAPE } else { SHAPE };
-        out.columns.push((number, seal_column(shapes)));
+        out.columns.push((number, shapes));
         out.with(SEQ, |bytes| integers::put(bytes, &self.seqs));
         out.texts(MESSAGE, &self.messages, Some(&self.callsite_codes));
         out.texts(TRACE_ID, &self.trace_ids, None);
@@ -408,7 +407,7 @@ impl Written {
     fn with(&mut self, number: u32, put: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = Vec::new();
         put(&mut bytes);
-        self.columns.push((number, seal_column(bytes)));
+        self.columns.push((number, bytes));
     }
 
     fn texts(&mut self, number: u32, values: &[&str], callsites: Option<&[u32]>) {
@@ -421,7 +420,7 @@ impl Written {
     }
 
     fn two(&mut self, number: u32, (head, body): (Vec<u8>, Vec<u8>)) {
-        self.columns.push((number, seal_column(head)));
-        self.columns.push((number + 1, seal_column(body)));
+        self.columns.push((number, head));
+        self.columns.push((number + 1, body));
     }
 }

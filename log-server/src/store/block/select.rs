@@ -68,7 +68,7 @@ impl Block<'_> {
             Filter::All => Some(self.rows() as u64),
             Filter::Level { from, to } => Some(level_count(&self.summary, *from, *to)),
             Filter::Field { field, test } if *field == Field::Message => match only_piece(test) {
-                Some(piece) if self.filter()?.may_contain(MESSAGE, piece) => {
+                Some(piece) if self.filter()?.may_contain(MESSAGE, piece)? => {
                     Some(self.texts(MESSAGE)?.count_containing(piece)? as u64)
                 }
                 Some(_) => Some(0),
@@ -200,7 +200,7 @@ impl Block<'_> {
         needle: &str,
         per_shape: &[usize],
     ) -> Result<Rows, Damaged> {
-        if !self.filter()?.may_contain(column, needle) {
+        if !self.filter()?.may_contain(column, needle)? {
             return Ok(Rows::none(self.rows()));
         }
         let values = self.texts(column)?.containing(needle)?;
@@ -270,7 +270,7 @@ impl Block<'_> {
     ) -> Result<Rows, Damaged> {
         let hint = test.hint();
         if let Some(hint) = hint
-            && !self.filter()?.may_contain(column, hint)
+            && !self.filter()?.may_contain(column, hint)?
         {
             return Ok(Rows::none(self.rows()));
         }

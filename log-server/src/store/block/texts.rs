@@ -1,7 +1,7 @@
 //! A column of texts: as they come, or, where they repeat, the distinct ones and which of them each row has.
 //!
-//! Format of the head: kind (bit 0: distinct texts; bit 1: the codes that each row has are ranks) · of distinct ones: the
-//! codes · the head of the texts. The body is that of the texts.
+//! Format of the head: kind (bit 0: distinct texts; bit 1: the codes that each row has are ranks; bit 2: the head of the
+//! texts says which is the first of each template) · of distinct ones: the codes · the head of the texts. The body is that of the texts.
 
 use std::collections::HashMap;
 
@@ -10,27 +10,29 @@ use super::codes::{self, Codes};
 use super::filter::Terms;
 use super::loaded::Loaded;
 use super::rows::Rows;
-use super::text::{Text, TextWriter};
+use super::text::{Kind, Text, TextWriter};
 
 const DISTINCT: u8 = 1;
 const RANKED: u8 = 2;
+const FIRSTS: u8 = 4;
 /// With more distinct texts than this share of all, codes cost more than they save.
 const DISTINCT_SHARE: usize = 3;
 
 /// Writes `texts`: head and body. `callsites` are those of the texts, if every row has one text.
 pub(super) fn put(texts: &[&str], callsites: Option<&[u32]>, terms: &mut Terms) -> (Vec<u8>, Vec<u8>) {
     let mut codes_bytes = Vec::new();
-    let (kind, written) = match distinct(texts) {
+    let (distinct, ranked, written) = match distinct(texts) {
         None => {
             let written = TextWriter::write(texts, callsites, terms);
-            (if written.ranked { RANKED } else { 0 }, written)
+            (0, written.kind.ranked, written)
         }
         Some((distinct, codes)) => {
             let ranked = codes::put(&mut codes_bytes, &codes, callsites);
-            let written = TextWriter::write(&distinct, None, terms);
-            (DISTINCT | if ranked { RANKED } else { 0 }, written)
+            (DISTINCT, ranked, TextWriter::write(&distinct, None, terms))
         }
     };
+    let flag = |flag: u8, is_set: bool| if is_set { flag } else { 0 };
+    let kind = distinct | flag(RANKED, ranked) | flag(FIRSTS, written.kind.firsts);
     ([&[kind], &codes_bytes[..], &written.head].concat(), written.body)
 }
 
@@ -63,7 +65,7 @@ impl<'a> Texts<'a> {
     pub(super) fn read(loaded: &'a Loaded<'a>, number: u32) -> Result<Texts<'a>, Damaged> {
         let mut reader = loaded.column(number)?;
         let kind = reader.byte()?;
-        if kind > DISTINCT | RANKED {
+        if kind > DISTINCT | RANKED | FIRSTS {
             return Err(damaged("a column of texts is of no known kind"));
         }
         let mut ranked = (kind & RANKED != 0).then_some(loaded);
@@ -72,7 +74,11 @@ impl<'a> Texts<'a> {
             None => Codes::read(&mut reader),
         });
         let codes = codes.transpose()?;
-        let texts = Text::read(&mut reader, loaded, number + 1, ranked.is_some())?;
+        let kind = Kind {
+            ranked: ranked.is_some(),
+            firsts: kind & FIRSTS != 0,
+        };
+        let texts = Text::read(&mut reader, loaded, number + 1, kind)?;
         Ok(Texts { texts, codes })
     }
 

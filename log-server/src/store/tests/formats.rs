@@ -91,7 +91,7 @@ async fn a_file_of_the_second_format_knows_its_batches_and_no_record_numbers_yet
 
 #[tokio::test]
 async fn blocks_of_older_formats_are_read_merged_and_deleted_as_others_are() {
-    for format in [3, 4] {
+    for format in [3, 4, 5] {
         let data = TempDir::new().unwrap();
         let store = open(&data, eager());
         for no in 1..=3 {

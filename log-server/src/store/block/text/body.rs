@@ -2,20 +2,28 @@
 
 use std::borrow::Cow;
 
-use super::super::bytes::{Damaged, Reader, damaged};
+use super::super::bytes::{Damaged, Reader, Section, damaged};
 use super::super::integers::Integers;
 use super::rare::Rare;
 use super::{HEX, INT, MOST, Template, WHOLE, WORD};
 
+const MISSING: Damaged = damaged("the slots of texts are missing");
+
 /// The slots of all texts.
 pub(super) struct Body<'a> {
     rare: Rare<'a>,
-    hex: Cow<'a, [u8]>,
+    hex: Hex<'a>,
     words: Integers<'a>,
     columns: Vec<Column<'a>>,
     /// Where the slots of each template begin.
     starts: Vec<Start>,
     word_count: usize,
+}
+
+/// The hexadecimal digits of all texts, two a byte.
+struct Hex<'a> {
+    section: Section<'a>,
+    opened: Option<Cow<'a, [u8]>>,
 }
 
 /// Digits that stand in one place of a template's texts.
@@ -37,7 +45,7 @@ impl HexSlot<'_> {
 
 /// An integer slot of a template with many rows.
 enum Column<'a> {
-    Unread(&'a [u8]),
+    Unread(Reader<'a>),
     Read(Integers<'a>),
 }
 
@@ -72,17 +80,20 @@ impl<'a> Body<'a> {
             })
             .collect();
         let rare = Rare::new(end.rare, reader.section()?);
-        let hex = reader.section()?.open()?;
+        let hex = Hex {
+            section: reader.section()?,
+            opened: None,
+        };
         let words = Integers::read(&mut reader)?;
-        if hex.len() != end.hex || words.length() != end.words {
-            return Err(damaged("the slots of texts are missing"));
+        if hex.section.length() != end.hex || words.length() != end.words {
+            return Err(MISSING);
         }
         let section = reader.section()?.open()?;
         let mut lengths = Reader::new(&section);
         let mut columns = Vec::with_capacity(end.columns);
         for template in templates.iter().filter(|template| template.has_columns()) {
             for _ in 0..template.ints {
-                columns.push(Column::Unread(reader.take(lengths.count(MOST)?)?));
+                columns.push(Column::Unread(reader.part(lengths.count(MOST)?)?));
             }
         }
         Ok(Body {
@@ -121,8 +132,9 @@ impl<'a> Body<'a> {
                     int += 1;
                 }
                 HEX => {
-                    let slot = self.hex_slot(code, template, hex);
-                    write_hex(slot.digits(row), slot.length, out);
+                    let start = self.starts[code].hex + template.hex_bytes() * row + template.hex_before(hex);
+                    let length = template.hex[hex].into();
+                    write_hex(self.hex.some(start, length)?, length, out);
                     hex += 1;
                 }
                 WORD | WHOLE => {
@@ -153,17 +165,19 @@ impl<'a> Body<'a> {
     }
 
     /// The hexadecimal slot `slot` of a template's texts.
-    pub(super) fn hex_slot(&self, code: usize, template: &Template, slot: usize) -> HexSlot<'_> {
-        let before: usize = template.hex[..slot]
-            .iter()
-            .map(|length| usize::from(length.div_ceil(2)))
-            .sum();
-        HexSlot {
+    pub(super) fn hex_slot(
+        &mut self,
+        code: usize,
+        template: &Template,
+        slot: usize,
+    ) -> Result<HexSlot<'_>, Damaged> {
+        let start = self.starts[code].hex + template.hex_before(slot);
+        Ok(HexSlot {
             // Of a template without texts, nothing need be there.
-            bytes: self.hex.get(self.starts[code].hex + before..).unwrap_or_default(),
+            bytes: self.hex.all()?.get(start..).unwrap_or_default(),
             stride: template.hex_bytes(),
             length: template.hex[slot].into(),
-        }
+        })
     }
 
     /// The word in slot `slot` of text `row` of a template.
@@ -182,10 +196,31 @@ impl<'a> Body<'a> {
     }
 }
 
+impl Hex<'_> {
+    fn all(&mut self) -> Result<&[u8], Damaged> {
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => self.section.open()?,
+        };
+        Ok(self.opened.insert(opened))
+    }
+
+    /// From `start` on, those of so many digits.
+    fn some(&mut self, start: usize, digits: usize) -> Result<&[u8], Damaged> {
+        let range = start..start + digits.div_ceil(2);
+        if self.opened.is_none()
+            && let Some(bytes) = self.section.some(range.clone())?
+        {
+            return Ok(bytes);
+        }
+        self.all()?.get(range).ok_or(MISSING)
+    }
+}
+
 impl<'a> Column<'a> {
     fn read(&mut self, rows: usize) -> Result<&mut Integers<'a>, Damaged> {
-        if let Column::Unread(bytes) = self {
-            let column = Integers::read(&mut Reader::new(bytes))?;
+        if let Column::Unread(reader) = self {
+            let column = Integers::read(reader)?;
             if column.length() != rows {
                 return Err(damaged("an integer slot has other texts than its template"));
             }

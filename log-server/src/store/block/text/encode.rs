@@ -3,6 +3,7 @@
 use super::super::bytes::{put_bytes, put_number, put_section, put_text_section};
 use super::super::filter::Terms;
 use super::super::{codes, integers};
+use super::Kind;
 use super::template::{self, END, Slot};
 
 /// From so many rows on, each slot of a template is a column of its own; below that, what belongs to one value stands
@@ -26,14 +27,15 @@ pub(in super::super) struct TextWriter<'t> {
 pub(in super::super) struct Written {
     pub(in super::super) head: Vec<u8>,
     pub(in super::super) body: Vec<u8>,
-    /// Whether the template of each text is told as a rank.
-    pub(in super::super) ranked: bool,
+    pub(in super::super) kind: Kind,
 }
 
 struct Template {
     key: Box<[u8]>,
     /// How much of the key is the template.
     length: usize,
+    /// Its first text.
+    first: u32,
     rows: u32,
     /// Row by row.
     ints: Vec<i64>,
@@ -65,7 +67,10 @@ impl<'t> TextWriter<'t> {
         writer.show(terms);
         let mut head = writer.head();
         Written {
-            ranked: codes::put(&mut head, &writer.codes, callsites),
+            kind: Kind {
+                ranked: codes::put(&mut head, &writer.codes, callsites),
+                firsts: true,
+            },
             head,
             body: writer.body(),
         }
@@ -93,7 +98,8 @@ impl<'t> TextWriter<'t> {
             None => {
                 let code = self.templates.len() as u32;
                 self.known.insert(key[..].into(), code);
-                self.templates.push(Template::new(key[..].into(), length));
+                self.templates
+                    .push(Template::new(key[..].into(), length, self.codes.len()));
                 code
             }
         };
@@ -140,6 +146,11 @@ impl<'t> TextWriter<'t> {
         }
         for template in &self.templates {
             templates.extend_from_slice(template.hex_lengths());
+        }
+        let mut after = 0;
+        for template in &self.templates {
+            put_number(&mut templates, u64::from(template.first - after));
+            after = template.first + 1;
         }
         let mut words = Vec::new();
         put_number(&mut words, self.words.len() as u64);
@@ -192,10 +203,11 @@ impl<'t> TextWriter<'t> {
 }
 
 impl Template {
-    fn new(key: Box<[u8]>, length: usize) -> Template {
+    fn new(key: Box<[u8]>, length: usize, first: usize) -> Template {
         Template {
             key,
             length,
+            first: first as u32,
             rows: 0,
             ints: Vec::new(),
             hex: Vec::new(),

@@ -245,11 +245,23 @@ impl Text<'_> {
         templates.iter().zip(matches).enumerate().map(met).collect()
     }
 
-    /// The texts of the templates that match. What is rare is found before all codes are read.
+    /// The texts of the templates that match. What is rare is found before all codes are read, and what a template has
+    /// once without them.
     fn rows(&mut self, matches: &[Match<'_>], words: &KnownWords<'_>) -> Result<Rows, Damaged> {
-        let met = self.met(matches, words)?;
-        let Text { templates, codes, .. } = self;
+        let mut met = self.met(matches, words)?;
+        let Text {
+            templates,
+            codes,
+            firsts,
+            ..
+        } = self;
         let mut rows = Rows::none(codes.length());
+        for (first, (template, met)) in firsts.iter().zip(templates.iter().zip(&mut met)) {
+            if template.rows == 1 && met.count(template) == 1 {
+                rows.insert(*first);
+                *met = Met::None;
+            }
+        }
         let mut left: usize = templates
             .iter()
             .zip(&met)
@@ -393,7 +405,7 @@ fn retain(
             });
         }
         HEX => {
-            let slot = body.hex_slot(code, template, slot);
+            let slot = body.hex_slot(code, template, slot)?;
             let wanted: Vec<u8> = piece.iter().map(|byte| hex_value(*byte)).collect();
             rows.retain(|row| hex_stands(slot.digits(row), slot.length, demand.place, &wanted));
         }

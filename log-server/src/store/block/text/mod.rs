@@ -1,7 +1,8 @@
 //! Texts by template: see `template` for how a text is cut.
 //!
 //! Format of the head: a section with the number of templates, the templates (each ended by a zero), the number of
-//! rows of each and the lengths of their hexadecimal slots · a section with the number of words, their lengths, and the
+//! rows of each, the lengths of their hexadecimal slots, and, where the kind says so, the first text of each, less one more
+//! than that of the template before · a section with the number of words, their lengths, and the
 //! words (each ended by a zero) · the template of each text, as codes.
 //! Format of the body, in which everything stands template by template: a section with the integers of templates that
 //! have fewer than [`COLUMN_LEAST`] rows, row by row · a section with the hexadecimal digits, row by row · the words,
@@ -37,9 +38,20 @@ const FEW: usize = 8;
 
 const OTHER_TEXTS: Damaged = damaged("a template has other texts than it says");
 
+/// How a head is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kind {
+    /// The template of each text is told as a rank.
+    pub(super) ranked: bool,
+    /// It says which is the first text of each template.
+    pub(super) firsts: bool,
+}
+
 /// Texts, decoded as far as they are read.
 pub(super) struct Text<'a> {
     templates: Vec<Template>,
+    /// The first text of each template, rising, if that is told.
+    firsts: Vec<usize>,
     /// The templates, each ended by [`END`].
     arena: String,
     words: Words<'a>,
@@ -68,10 +80,13 @@ struct Template {
 impl Template {
     /// Bytes that the hexadecimal digits of one text take.
     fn hex_bytes(&self) -> usize {
-        self.hex
-            .iter()
-            .map(|length| usize::from(length.div_ceil(2)))
-            .sum()
+        self.hex_before(self.hex.len())
+    }
+
+    /// Bytes of these that are before those of slot `slot`.
+    fn hex_before(&self, slot: usize) -> usize {
+        let before = self.hex[..slot].iter();
+        before.map(|length| usize::from(length.div_ceil(2))).sum()
     }
 
     /// Whether its integers are columns.
@@ -110,17 +125,18 @@ impl Words<'_> {
 }
 
 impl<'a> Text<'a> {
-    /// Reads the head; `body_number` is the column with the body, `ranked` whether the codes are ranks.
+    /// Reads the head; `body_number` is the column with the body.
     pub(super) fn read(
         reader: &mut Reader<'a>,
         loaded: &'a Loaded<'a>,
         body_number: u32,
-        ranked: bool,
+        kind: Kind,
     ) -> Result<Text<'a>, Damaged> {
         let section = reader.section()?.open()?;
-        let (arena, templates) = read_templates(Reader::new(&section))?;
+        let mut section = Reader::new(&section);
+        let (arena, templates) = read_templates(&mut section)?;
         let words = Words::Unread(reader.section()?);
-        let codes = if ranked {
+        let codes = if kind.ranked {
             Codes::read_ranked(reader, loaded)?
         } else {
             Codes::read(reader)?
@@ -128,8 +144,14 @@ impl<'a> Text<'a> {
         if codes.length() != templates.iter().map(|template| template.rows).sum::<usize>() {
             return Err(damaged("the templates have other texts than the column"));
         }
+        let firsts = if kind.firsts {
+            read_firsts(&mut section, templates.len(), codes.length())?
+        } else {
+            Vec::new()
+        };
         Ok(Text {
             templates,
+            firsts,
             arena,
             words,
             codes,
@@ -157,6 +179,7 @@ impl<'a> Text<'a> {
         let length = self.length();
         let Text {
             templates,
+            firsts,
             arena,
             words,
             codes,
@@ -174,7 +197,9 @@ impl<'a> Text<'a> {
                 return Err(damaged("a column has too few texts"));
             }
             let mut code = 0;
-            if many {
+            if are_few && let Ok(template) = firsts.binary_search(&index) {
+                (code, seen[template]) = (template, 0);
+            } else if many {
                 let codes = codes.first(index + 1, templates.len() - 1)?;
                 code = codes[index] as usize;
                 if are_few {
@@ -220,7 +245,7 @@ impl<'a> Text<'a> {
     }
 }
 
-fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Damaged> {
+fn read_templates(reader: &mut Reader<'_>) -> Result<(String, Vec<Template>), Damaged> {
     let count = reader.count(MOST)?;
     let arena = reader.text()?.to_owned();
     let mut templates = Vec::with_capacity(count.min(arena.len()));
@@ -258,6 +283,16 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>), Dam
     Ok((arena, templates))
 }
 
+fn read_firsts(reader: &mut Reader<'_>, templates: usize, texts: usize) -> Result<Vec<usize>, Damaged> {
+    let mut after = 0;
+    let first = |_| {
+        let first = after + reader.count(texts)?;
+        after = first + 1;
+        Some(first).filter(|first| *first < texts).ok_or(OTHER_TEXTS)
+    };
+    (0..templates).map(first).collect()
+}
+
 /// The bytes that mean something, up to [`WHOLE`], and where they are: eight are looked at at once, for most are none.
 fn markers(bytes: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -290,7 +325,7 @@ fn read_words<'a>(section: Section<'_>) -> Result<Words<'a>, Damaged> {
         ends.push(end);
         end += 1;
     }
-    let arena = text(reader.rest())?.to_owned();
+    let arena = text(reader.rest()?)?.to_owned();
     let ended = |end: &usize| arena.as_bytes().get(*end) == Some(&END);
     if arena.len() != end || !ends.iter().all(ended) {
         return Err(damaged("there are other words than it says"));
