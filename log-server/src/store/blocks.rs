@@ -33,6 +33,12 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// Whether every byte of it is what was stored.
+    pub(super) fn verify(&self) -> Result<(), StoreError> {
+        self.with_columns(block::verify)?
+            .map_err(|why| self.damaged(&why))
+    }
+
     /// All its records; at least one batch, and no batch without records.
     pub(super) fn batches(&self) -> Result<Vec<StoredBatch>, StoreError> {
         let unsealed = self.with_columns(|columns| block::unseal(&self.summary, columns));

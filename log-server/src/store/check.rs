@@ -166,7 +166,7 @@ impl OfFile<'_> {
                 ));
             }
             last = last.max(last_batch);
-            match block.batches() {
+            match block.verify().and_then(|()| block.batches()) {
                 Ok(batches) => self.block(block, &batches),
                 Err(StoreError::Damaged { why, .. }) => self.problem(why),
                 Err(other) => self.problem(other.to_string()),

@@ -42,6 +42,7 @@ const CAPACITY: usize = 1 << 24;
 const INSERT: &str = "INSERT INTO columns (id, data) VALUES (?1, ?2)";
 const ONE: &str = "SELECT data FROM columns WHERE id = ?1";
 const LENGTH_OF_ONE: &str = "SELECT length(data) FROM columns WHERE id = ?1";
+const NUMBERS: &str = "SELECT id FROM columns WHERE id >= ?1 AND id < ?2";
 const DELETE: &str = "DELETE FROM columns WHERE id >= ?1 AND id < ?2";
 
 /// Writes the columns of a block. Within the caller's transaction.
@@ -128,6 +129,21 @@ enum Layout {
 }
 
 impl Columns for Stored<'_> {
+    fn numbers(&self) -> Result<Vec<u32>, StoreError> {
+        self.ask(|reader, blob| match self.known_layout(reader, blob)? {
+            Layout::Striped(_, entries) => Ok(entries.iter().map(|entry| entry.number).collect()),
+            // Whichever is asked for is damaged.
+            Layout::Damaged(_) => Ok(vec![0]),
+            Layout::Each => {
+                let mut statement = reader.prepare_cached(NUMBERS)?;
+                let ids =
+                    statement.query_map((key(self.block, 0), key(self.block + 1, 0)), |row| row.get(0))?;
+                ids.map(|id: rusqlite::Result<i64>| Ok((id? & i64::from(FIRST)) as u32))
+                    .collect()
+            }
+        })
+    }
+
     fn place(&self, number: u32) -> Result<Option<Place>, StoreError> {
         self.ask(|reader, blob| {
             let whole = |length| Place { length, checks: None };

@@ -23,6 +23,8 @@ const GROUPS: usize = 50_000;
 const MEMORY: usize = 64 << 20;
 /// Bytes of a value that tell groups apart; as in a list of values.
 const VALUE_BYTES: usize = 1_024;
+/// Groups that are looked up together: their keys fit the nearest cache.
+const TOGETHER: usize = 512;
 /// Values of one column that a record is counted under, and groups that it is counted in.
 const VALUES: usize = 64;
 const COMBINATIONS: usize = 1_024;
@@ -41,6 +43,16 @@ pub(super) struct Groups<'a> {
     scratch: Scratch,
     key: Vec<u8>,
     values: Vec<Vec<Option<Box<str>>>>,
+    waiting: Waiting,
+}
+
+/// Counts of groups that were not looked up yet. Groups lie all over the memory: of several that are looked up one after the
+/// other, with nothing else between, the processor fetches some at once.
+#[derive(Default)]
+struct Waiting {
+    keys: Vec<u8>,
+    /// Where the key of each ends, and how many records it is.
+    counts: Vec<(usize, u64)>,
 }
 
 /// What tells a group apart. Most are short: where the group is, so is its key, and finding it looks at one place.
@@ -95,6 +107,7 @@ impl<'a> Groups<'a> {
             scratch: Scratch::default(),
             key: Vec::new(),
             values: vec![Vec::new(); table.by.len()],
+            waiting: Waiting::default(),
         }
     }
 
@@ -132,28 +145,43 @@ impl<'a> Groups<'a> {
     /// not looked at otherwise.
     pub(super) fn add_counted(&mut self, time: Option<Timestamp>, value: Option<&str>, count: u64) {
         self.matched += count;
-        self.key.clear();
-        if let Some(time) = time {
-            self.encode_time(time);
+        let Waiting { keys, counts } = &mut self.waiting;
+        if let Some((time, every)) = time.zip(self.table.every) {
+            encode_time(keys, time, every);
         }
         if !self.table.by.is_empty() {
             let value = value.map(|text| &text[..text.floor_char_boundary(VALUE_BYTES)]);
-            encode_value(&mut self.key, value);
+            encode_value(keys, value);
         }
-        if let Some(group) = self.groups.get_mut(&*self.key) {
-            group.count += count;
-        } else if self.begin() {
-            self.groups
-                .get_mut(&*self.key)
-                .expect("it has just been made")
-                .count = count;
-        } else {
-            self.left_out += count;
+        counts.push((keys.len(), count));
+        if counts.len() == TOGETHER {
+            self.look_up();
         }
     }
 
+    /// Counts what waits.
+    fn look_up(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut start = 0;
+        for (end, count) in waiting.counts.drain(..) {
+            let key = &waiting.keys[start..end];
+            start = end;
+            if let Some(group) = self.groups.get_mut(key) {
+                group.count += count;
+            } else if let Some(group) = self.begin(key) {
+                group.count = count;
+            } else {
+                self.left_out += count;
+            }
+        }
+        waiting.keys.clear();
+        self.waiting = waiting;
+    }
+
     /// Adds what another thread has found of the same table.
-    pub(super) fn merge(&mut self, other: Groups<'_>) {
+    pub(super) fn merge(&mut self, mut other: Groups<'_>) {
+        self.look_up();
+        other.look_up();
         self.matched += other.matched;
         self.left_out += other.left_out;
         self.overflowed |= other.overflowed;
@@ -177,6 +205,7 @@ impl<'a> Groups<'a> {
     /// The rows of the groups; only of the `most` that are counted most often, and of those that are counted as often as
     /// the last of them, if no more will be shown.
     pub(super) fn rows(mut self, most: Option<usize>) -> Grouped {
+        self.look_up();
         // Of no records, nothing is there to tell apart; but how many they are is 0 and not nothing.
         if self.groups.is_empty() && self.table.by.is_empty() && self.table.every.is_none() {
             let states = self.states.iter().map(|(_, state)| state.clone()).collect();
@@ -216,7 +245,9 @@ impl<'a> Groups<'a> {
     /// Writes the key of one combination of the record's values.
     fn encode(&mut self, time: Timestamp, mut combination: usize) {
         self.key.clear();
-        self.encode_time(time);
+        if let Some(every) = self.table.every {
+            encode_time(&mut self.key, time, every);
+        }
         for values in &self.values {
             let value = &values[combination % values.len()];
             combination /= values.len();
@@ -224,44 +255,46 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Writes the span in which this time lies, if spans are told apart.
-    fn encode_time(&mut self, time: Timestamp) {
-        if let Some(every) = self.table.every {
-            let start = time
-                .as_nanos()
-                .div_euclid(nanos(every))
-                .saturating_mul(nanos(every));
-            self.key.extend(start.to_be_bytes());
-        }
-    }
-
     /// Makes a group for the key if there is room for one.
-    fn begin(&mut self) -> bool {
+    fn begin(&mut self, key: &[u8]) -> Option<&mut Group> {
         if self.groups.len() >= GROUPS || self.memory >= MEMORY {
-            return false;
+            return None;
         }
         let states = self.states.iter().map(|(_, state)| state.clone()).collect();
-        self.memory += cost(&self.key);
-        self.groups
-            .insert(Key::from_slice(&self.key), Group { count: 0, states });
-        true
+        self.memory += cost(key);
+        let group = Group { count: 0, states };
+        Some(
+            self.groups
+                .entry(Key::from_slice(key))
+                .insert_entry(group)
+                .into_mut(),
+        )
     }
 
     /// Whether there was room.
     fn add_to_group(&mut self, record: &LogRecord, source: &Source) -> bool {
-        if !self.groups.contains_key(&*self.key) && !self.begin() {
-            return false;
+        let key = std::mem::take(&mut self.key);
+        let room = self.groups.contains_key(&*key) || self.begin(&key).is_some();
+        if let Some(group) = self.groups.get_mut(&*key) {
+            group.count += 1;
+            for ((column, _), state) in self.states.iter().zip(&mut group.states) {
+                let before = state.bytes();
+                state.add(column, record, source, &mut self.scratch);
+                self.memory = self.memory + state.bytes() - before;
+            }
         }
-        let group = self.groups.get_mut(&*self.key);
-        let group = group.expect("it has just been made sure of");
-        group.count += 1;
-        for ((column, _), state) in self.states.iter().zip(&mut group.states) {
-            let before = state.bytes();
-            state.add(column, record, source, &mut self.scratch);
-            self.memory = self.memory + state.bytes() - before;
-        }
-        true
+        self.key = key;
+        room
     }
+}
+
+/// Writes the span of that length in which the time lies.
+fn encode_time(key: &mut Vec<u8>, time: Timestamp, every: Duration) {
+    let start = time
+        .as_nanos()
+        .div_euclid(nanos(every))
+        .saturating_mul(nanos(every));
+    key.extend(start.to_be_bytes());
 }
 
 /// What tells groups apart, cut to far less than a length can say.

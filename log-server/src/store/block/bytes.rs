@@ -216,14 +216,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn number(&mut self) -> Result<u64, Damaged> {
-        // Nearly always.
-        if let Some((first, rest)) = self.rest.split_first()
-            && *first < 0x80
-        {
-            self.rest = rest;
-            return Ok(u64::from(*first));
+        match self.rest.split_first() {
+            // Nearly always.
+            Some((first, rest)) if *first < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*first))
+            }
+            Some(_) | None => self.long_number(),
         }
+    }
+
+    fn long_number(&mut self) -> Result<u64, Damaged> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -254,11 +259,19 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `length` bytes, which are loaded when they are read.
+    #[inline]
     pub(super) fn part(&mut self, length: usize) -> Result<Reader<'a>, Damaged> {
-        if let Some((part, rest)) = self.rest.split_at_checked(length) {
-            self.rest = rest;
-            return Ok(Reader::new(part));
+        match self.rest.split_at_checked(length) {
+            Some((part, rest)) => {
+                self.rest = rest;
+                Ok(Reader::new(part))
+            }
+            None => self.unread_part(length),
         }
+    }
+
+    #[cold]
+    fn unread_part(&mut self, length: usize) -> Result<Reader<'a>, Damaged> {
         let beyond = length - self.rest.len();
         let unread = self.unread.as_mut().ok_or(SHORT)?;
         if unread.end - unread.start < beyond {
@@ -283,6 +296,7 @@ impl<'a> Reader<'a> {
     }
 
     /// All that is left.
+    #[inline]
     pub(super) fn rest(&self) -> Result<&'a [u8], Damaged> {
         match &self.unread {
             Some(unread) if unread.start < unread.end => {

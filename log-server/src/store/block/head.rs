@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use log_record::{BorrowedValue, CallSite, Flags, Kind, Level, Source, Value};
+use smallvec::SmallVec;
 
 use super::bytes::{Damaged, Reader, damaged, put_bytes, put_number, put_option, put_section};
 use super::filter::Terms;
@@ -17,6 +18,8 @@ use super::loaded::Loaded;
 
 /// More than a block has of anything.
 const MOST: usize = 1 << 24;
+/// Room that is made for a list whatever its length says.
+const USUAL: usize = 4_096;
 
 /// Whose field it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,16 +73,19 @@ pub(super) mod label {
     pub(in super::super) const THREAD: u8 = 8;
 }
 
-/// What records of one kind have.
+/// What records of one kind have. A block may have thousands of shapes, and opening it reads them all: what most have needs
+/// no memory of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Shape<'a> {
     pub(super) flags: u16,
     pub(super) labels: u8,
     /// Numbers of fields, in the record's order.
-    pub(super) fields: Vec<u32>,
-    /// Names, and numbers of their fields.
-    pub(super) spans: Vec<(&'a str, Vec<u32>)>,
+    pub(super) fields: SmallVec<[u32; 8]>,
+    pub(super) spans: SmallVec<[SpanShape<'a>; 2]>,
 }
+
+/// The name of a span, and the numbers of its fields.
+pub(super) type SpanShape<'a> = (&'a str, SmallVec<[u32; 4]>);
 
 impl Shape<'_> {
     /// Every field's number, with repeats where spans have the same field.
@@ -220,7 +226,11 @@ fn list<'a, T>(
 ) -> Result<Vec<T>, Damaged> {
     let mut section = Reader::new(loaded.keep(reader.section()?.open()?.into_owned()));
     let count = section.count(MOST)?;
-    (0..count).map(|_| item(&mut section)).collect()
+    let mut items = Vec::with_capacity(count.min(USUAL));
+    for _ in 0..count {
+        items.push(item(&mut section)?);
+    }
+    Ok(items)
 }
 
 fn put_numbers(out: &mut Vec<u8>, numbers: &[u32]) {
@@ -292,27 +302,35 @@ fn read_source(reader: &mut Reader<'_>) -> Result<Source, Damaged> {
 }
 
 fn read_shape<'a>(reader: &mut Reader<'a>, fields: usize) -> Result<Shape<'a>, Damaged> {
-    let numbers = |reader: &mut Reader<'a>| {
-        let count = reader.count(MOST)?;
-        if fields == 0 && count > 0 {
-            return Err(damaged("a shape has a field that is not there"));
-        }
-        (0..count)
-            .map(|_| reader.count(fields.saturating_sub(1)).map(|number| number as u32))
-            .collect::<Result<Vec<u32>, Damaged>>()
-    };
     let flags = u16::try_from(reader.count(u16::MAX.into())?).unwrap_or(0);
-    let labels = reader.byte()?;
-    let own = numbers(reader)?;
-    let spans = (0..reader.count(MOST)?)
-        .map(|_| Ok((reader.text()?, numbers(reader)?)))
-        .collect::<Result<_, Damaged>>()?;
-    // Flags of a newer version are left out.
-    let flags = Flags::from_bits(flags).bits();
-    Ok(Shape {
-        flags,
-        labels,
-        fields: own,
-        spans,
-    })
+    let mut shape = Shape {
+        // Flags of a newer version are left out.
+        flags: Flags::from_bits(flags).bits(),
+        labels: reader.byte()?,
+        fields: read_numbers(reader, fields)?,
+        spans: SmallVec::new(),
+    };
+    for _ in 0..reader.count(MOST)? {
+        shape.spans.push((reader.text()?, read_numbers(reader, fields)?));
+    }
+    Ok(shape)
+}
+
+/// Numbers of fields, of which there are so many.
+fn read_numbers<const INLINE: usize>(
+    reader: &mut Reader<'_>,
+    fields: usize,
+) -> Result<SmallVec<[u32; INLINE]>, Damaged>
+where
+    [u32; INLINE]: smallvec::Array<Item = u32>,
+{
+    let count = reader.count(MOST)?;
+    if fields == 0 && count > 0 {
+        return Err(damaged("a shape has a field that is not there"));
+    }
+    let mut numbers = SmallVec::new();
+    for _ in 0..count {
+        numbers.push(reader.count(fields.saturating_sub(1))? as u32);
+    }
+    Ok(numbers)
 }

@@ -29,6 +29,10 @@ impl Memory {
 }
 
 impl Columns for Memory {
+    fn numbers(&self) -> Result<Vec<u32>, StoreError> {
+        Ok(self.columns.keys().copied().collect())
+    }
+
     fn place(&self, number: u32) -> Result<Option<Place>, StoreError> {
         let column = self.columns.get(&number);
         Ok(column.map(|(column, checks)| Place {

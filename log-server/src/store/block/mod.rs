@@ -67,11 +67,22 @@ pub(in crate::store) const BYTES_MOST: usize = 64 << 20;
 
 /// Where a block's columns are.
 pub(in crate::store) trait Columns {
+    /// The numbers of all columns.
+    fn numbers(&self) -> Result<Vec<u32>, StoreError>;
+
     /// How the column is kept, if the block has it.
     fn place(&self, number: u32) -> Result<Option<Place>, StoreError>;
 
     /// Some bytes of a column that has a place, and of it no more than it has; not compared with anything.
     fn read(&self, number: u32, range: Range<usize>) -> Result<Vec<u8>, StoreError>;
+}
+
+/// Whether every byte of every column is what was stored.
+pub(in crate::store) fn verify(columns: &dyn Columns) -> Result<(), Damaged> {
+    for number in columns.numbers()? {
+        Loaded::new(columns).column(number)?.rest()?;
+    }
+    Ok(())
 }
 
 /// Numbers of columns. A column of texts has two: its head, and with the next number its body.

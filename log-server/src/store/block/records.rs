@@ -3,7 +3,7 @@
 use log_record::{Fields, Flags, LogRecord, Span, Timestamp, Value};
 
 use super::bytes::{Damaged, damaged};
-use super::head::{Owner, Shape, Type, label};
+use super::head::{Owner, Shape, SpanShape, Type, label};
 use super::probe::{named_span, probe};
 use super::read::{Block, Numbers, field_column};
 use super::{Columns, Loaded, MESSAGE, SPAN_ID, Summary, THREAD, TRACE_ID, packed};
@@ -140,7 +140,7 @@ impl Block<'_> {
     }
 
     fn spans(&self, shape: &Shape<'_>) -> Vec<Span> {
-        let span = |(name, fields): &(&str, Vec<u32>)| Span {
+        let span = |(name, fields): &SpanShape<'_>| Span {
             fields: self.named(fields),
             ..named_span(name)
         };

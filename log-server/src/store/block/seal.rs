@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use log_record::{BorrowedFields, BorrowedRecord, BorrowedValue, CallSite, Level, Source, Timestamp};
+use smallvec::SmallVec;
 
 use super::filter::{self, Terms};
 use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
@@ -198,7 +199,7 @@ impl<'r> Gathered<'r> {
         if fits || self.has_shape(record) {
             self.add_fields(Owner::Record, &record.fields, &mut shape.fields);
             for span in &record.spans {
-                let mut fields = Vec::with_capacity(span.fields.len());
+                let mut fields = SmallVec::new();
                 self.add_fields(Owner::Span, &span.fields, &mut fields);
                 shape.spans.push((self.name(&span.name), fields));
             }
@@ -238,9 +239,9 @@ impl<'r> Gathered<'r> {
         };
         let spans = record.spans.iter().map(|span| {
             let (name, _) = self.names.get_key_value(&*span.name)?;
-            Some((*name, fields(Owner::Span, &span.fields)?))
+            Some((*name, fields(Owner::Span, &span.fields)?.into()))
         });
-        let spans = spans.collect::<Option<Vec<_>>>();
+        let spans = spans.collect::<Option<_>>();
         let Some((fields, spans)) = fields(Owner::Record, &record.fields).zip(spans) else {
             return false;
         };
@@ -262,16 +263,16 @@ impl<'r> Gathered<'r> {
         self.known_shapes.contains_key(&Shape {
             flags,
             labels,
-            fields,
+            fields: fields.into(),
             spans,
         })
     }
 
-    fn add_fields(&mut self, owner: Owner, fields: &BorrowedFields<'_>, numbers: &mut Vec<u32>) {
+    fn add_fields(&mut self, owner: Owner, fields: &BorrowedFields<'_>, numbers: &mut impl Extend<u32>) {
         for (name, value) in fields {
             let number = self.column(key(owner, name, value));
             self.columns[number as usize].values.add(value, self.arena);
-            numbers.push(number);
+            numbers.extend([number]);
         }
     }
 

@@ -138,6 +138,69 @@ proptest! {
 }
 
 #[test]
+fn who_verifies_finds_a_flipped_bit_wherever_it_is() {
+    let record = |n: usize| LogRecord {
+        message: format!("request {n} took {}ms", n * n).into(),
+        ..probe::probe()
+    };
+    let batch = StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records: (0..20_000).map(record).collect(),
+    };
+    let mut memory = Memory::of(seal([Arc::new(batch)]).unwrap().columns);
+    verify(&memory).unwrap();
+    let numbers: Vec<u32> = memory.columns.keys().copied().collect();
+    let mut random = fastrand::Rng::with_seed(2);
+    for number in numbers {
+        for _ in 0..8 {
+            let (bytes, _) = memory.columns.get_mut(&number).unwrap();
+            let (at, bit) = (random.usize(..bytes.len()), 1 << random.u8(..8));
+            bytes[at] ^= bit;
+            assert!(verify(&memory).is_err(), "byte {at} of column {number}");
+            memory.columns.get_mut(&number).unwrap().0[at] ^= bit;
+        }
+    }
+    verify(&memory).unwrap();
+}
+
+/// One record of many is a few pieces of the columns.
+#[test]
+fn one_record_is_read_without_the_others() {
+    let record = |n: usize| LogRecord {
+        time: Timestamp::from_nanos(fastrand::Rng::with_seed(n as u64).i64(..)),
+        message: format!("user {n} of {}", n * 7_919 % 50_021).into(),
+        trace_id: Some(
+            format!(
+                "{:032x}",
+                (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+            )
+            .into(),
+        ),
+        ..probe::probe()
+    };
+    let batch = Arc::new(StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records: (0..ROWS_MOST).map(record).collect(),
+    });
+    let sealed = seal([batch.clone()]).unwrap();
+    let memory = Memory::of(sealed.columns);
+    let all: usize = memory.columns.values().map(|(bytes, _)| bytes.len()).sum();
+    let loaded = Loaded::new(&memory);
+    let mut block = Block::open(&sealed.summary, &loaded).unwrap();
+    let read = block.records(&[40_000], &Parts::All).unwrap();
+    assert_eq!(read[0].record, batch.records[40_000]);
+    assert!(
+        memory.read.get() < all / 5,
+        "{} of {all} bytes",
+        memory.read.get()
+    );
+}
+
+#[test]
 fn words_that_are_nowhere_cost_one_small_column() {
     let record = |n: usize| LogRecord {
         message: format!("request {n} of user u{} completed in {n} ms", n % 50).into(),

@@ -64,6 +64,8 @@ impl<'a> Texts<'a> {
     /// Reads the column `number`; the next one is its body.
     pub(super) fn read(loaded: &'a Loaded<'a>, number: u32) -> Result<Texts<'a>, Damaged> {
         let mut reader = loaded.column(number)?;
+        // Templates are most of it, and whoever asks looks at these.
+        reader.load_column()?;
         let kind = reader.byte()?;
         if kind > DISTINCT | RANKED | FIRSTS {
             return Err(damaged("a column of texts is of no known kind"));
@@ -155,9 +157,12 @@ impl<'a> Texts<'a> {
         }
         let mut counts = vec![0; self.texts.length()];
         let codes = self.codes()?;
-        indexes
-            .iter()
-            .for_each(|index| counts[codes[index] as usize] += 1);
+        if indexes.is_full() {
+            codes.iter().for_each(|code| counts[*code as usize] += 1);
+        } else {
+            let indexes = indexes.iter();
+            indexes.for_each(|index| counts[codes[index] as usize] += 1);
+        }
         let seen: Vec<usize> = (0..counts.len()).filter(|code| counts[*code] > 0).collect();
         self.texts.each(seen, |code, text| see(text, counts[code]))
     }

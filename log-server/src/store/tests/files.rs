@@ -403,7 +403,7 @@ async fn sealed_records_fall_into_the_same_groups_as_unsealed_ones() {
         }
     }
     until_sealed(&sealed);
-    for q in ["", "level:error", "path:*", "message:nothing"] {
+    for q in ["", "level:error", "path:*", "n:*", "-path:*", "message:nothing"] {
         for name in [
             None,
             Some("path"),

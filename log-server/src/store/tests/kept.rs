@@ -9,6 +9,34 @@ fn times(count: usize, random: &mut fastrand::Rng) -> Vec<i64> {
     (0..count).map(time).collect()
 }
 
+/// All time in some rounds, and parts of it in others.
+fn range(round: usize, seconds: i64, random: &mut fastrand::Rng) -> TimeRange {
+    if round.is_multiple_of(3) {
+        return TimeRange::ALL;
+    }
+    let at = |second: i64| Timestamp::from_nanos(ARRIVED.as_nanos() + second * 1_000_000_000);
+    let from = random.i64(-20..seconds);
+    TimeRange {
+        from: at(from),
+        to: at(from + random.i64(1..9_000)),
+    }
+}
+
+/// `of_bucket` says of each record from a time to another whether it is an error; the others are infos.
+#[track_caller]
+fn check_buckets(histogram: &Histogrammed, of_bucket: impl Fn(i64, i64) -> Vec<bool>) {
+    let step = i64::try_from(histogram.step.as_nanos()).unwrap();
+    for bucket in &histogram.buckets {
+        let start = bucket.start.as_nanos();
+        let mut counts = [0; Level::ALL.len()];
+        for is_error in of_bucket(start, start.saturating_add(step)) {
+            let level = if is_error { Level::Error } else { Level::Info };
+            counts[level as usize] += 1;
+        }
+        assert_eq!(bucket.counts, counts, "from {start}");
+    }
+}
+
 #[tokio::test]
 async fn pages_and_counts_of_many_chunks_are_those_of_a_list_however_often_they_are_asked_for() {
     const COUNT: usize = 18_000;
@@ -34,19 +62,8 @@ async fn pages_and_counts_of_many_chunks_are_those_of_a_list_however_often_they_
         .map(|place| (times[place], id(place), place % 3_000 % 7 == 0))
         .collect();
     known.sort_unstable();
-    let at = |second: i64| Timestamp::from_nanos(ARRIVED.as_nanos() + second * 1_000_000_000);
     for round in 0..60 {
-        let range = match round % 3 {
-            0 => TimeRange::ALL,
-            _ => {
-                let from = random.i64(-20..COUNT as i64);
-                let to = from + random.i64(1..9_000);
-                TimeRange {
-                    from: at(from),
-                    to: at(to),
-                }
-            }
-        };
+        let range = range(round, COUNT as i64, random);
         let (q, errors) = [("", false), ("level:error", true)][random.usize(0..2)];
         let direction = [Direction::Older, Direction::Newer][random.usize(0..2)];
         let expected = known.iter().filter(|(time, _, is_error)| {
@@ -85,7 +102,16 @@ async fn pages_and_counts_of_many_chunks_are_those_of_a_list_however_often_they_
             buckets: random.usize(1..90),
             budget: &budget(),
         });
-        assert_eq!(histogram.unwrap().total, counted, "{q:?} {range:?}");
+        let histogram = histogram.unwrap();
+        assert_eq!(histogram.total, counted, "{q:?} {range:?}");
+        check_buckets(&histogram, |start, end| {
+            let of_bucket = known.iter().filter(|(time, _, is_error)| {
+                (start..end).contains(time)
+                    && range.holds(Timestamp::from_nanos(*time))
+                    && (!errors || *is_error)
+            });
+            of_bucket.map(|(_, _, is_error)| *is_error).collect()
+        });
     }
 }
 

@@ -8,60 +8,10 @@ use memchr::memmem::Finder;
 use super::super::bytes::Damaged;
 use super::super::rows::Rows;
 use super::body::Body;
+use super::folded::Folded;
 use super::laying::{Demand, Place, find_slots, runs, ways};
-use super::{END, Folded, HEX, INT, OTHER_TEXTS, Template, Text, WHOLE, WORD, Words};
+use super::{END, HEX, INT, OTHER_TEXTS, Template, Text, WHOLE, WORD, Words};
 use crate::query::fold;
-
-impl Folded {
-    /// Pieces that end at `ends` in `arena`, each with an [`END`] behind it that is in no piece to be searched.
-    pub(super) fn new(arena: &str, ends: &[usize]) -> Folded {
-        let mut scratch = String::new();
-        let mut text = String::with_capacity(arena.len());
-        let mut folded_ends = Vec::with_capacity(ends.len());
-        let mut start = 0;
-        if arena.is_ascii() {
-            text.push_str(arena);
-            folded_ends.extend_from_slice(ends);
-        } else {
-            for end in ends {
-                let piece = &arena[start..*end];
-                if piece.is_ascii() {
-                    text.push_str(piece);
-                } else {
-                    text.push_str(fold(piece, &mut scratch));
-                }
-                folded_ends.push(text.len());
-                text.push(char::from(END));
-                start = end + 1;
-            }
-        }
-        // All at once, for most pieces are a few bytes; what is folded does not change.
-        text.make_ascii_lowercase();
-        Folded {
-            text,
-            ends: folded_ends,
-        }
-    }
-
-    fn piece(&self, index: usize) -> (usize, usize) {
-        (
-            index.checked_sub(1).map_or(0, |before| self.ends[before] + 1),
-            self.ends[index],
-        )
-    }
-
-    /// Shows each occurrence of `needle`, the first in each piece only if that is enough: piece, and where.
-    fn find(&self, needle: &str, once: bool, mut see: impl FnMut(usize, usize)) {
-        let finder = Finder::new(needle);
-        let mut from = 0;
-        while let Some(found) = finder.find(&self.text.as_bytes()[from..]) {
-            let at = from + found;
-            let piece = self.ends.partition_point(|end| *end <= at);
-            see(piece, at);
-            from = if once { self.ends[piece] + 1 } else { at + 1 };
-        }
-    }
-}
 
 impl Words<'_> {
     /// Without case; they have been read.
@@ -256,10 +206,14 @@ impl Text<'_> {
             ..
         } = self;
         let mut rows = Rows::none(codes.length());
-        for (first, (template, met)) in firsts.iter().zip(templates.iter().zip(&mut met)) {
-            if template.rows == 1 && met.count(template) == 1 {
-                rows.insert(*first);
-                *met = Met::None;
+        let is_alone = |(template, met): (&Template, &Met)| template.rows == 1 && met.count(template) == 1;
+        if templates.iter().zip(&met).any(is_alone) {
+            let firsts = firsts.read(templates.len(), codes.length())?;
+            for (first, (template, met)) in firsts.iter().zip(templates.iter().zip(&mut met)) {
+                if is_alone((template, met)) {
+                    rows.insert(*first);
+                    *met = Met::None;
+                }
             }
         }
         let mut left: usize = templates

@@ -13,6 +13,7 @@ mod template;
 mod encode;
 mod body;
 mod rare;
+mod folded;
 mod laying;
 mod find;
 mod count;
@@ -26,6 +27,7 @@ use super::codes::Codes;
 use super::loaded::Loaded;
 use body::Body;
 use encode::COLUMN_LEAST;
+use folded::Folded;
 use template::{END, HEX, INT, WHOLE, WORD};
 
 pub(super) use encode::TextWriter;
@@ -50,8 +52,7 @@ pub(super) struct Kind {
 /// Texts, decoded as far as they are read.
 pub(super) struct Text<'a> {
     templates: Vec<Template>,
-    /// The first text of each template, rising, if that is told.
-    firsts: Vec<usize>,
+    firsts: Firsts,
     /// The templates, each ended by [`END`].
     arena: String,
     words: Words<'a>,
@@ -63,6 +64,12 @@ pub(super) struct Text<'a> {
     body: Option<Body<'a>>,
     /// The arena without case, and where each template ends in it.
     folded: Option<Folded>,
+}
+
+/// The first text of each template, rising; none if that is not told. Most searches need not know.
+enum Firsts {
+    Unread(Vec<u8>),
+    Read(Vec<usize>),
 }
 
 /// What is known of a template. Its text is `arena[start..end]`.
@@ -93,13 +100,6 @@ impl Template {
     fn has_columns(&self) -> bool {
         self.rows >= COLUMN_LEAST as usize
     }
-}
-
-/// A text that has no case any more, made of pieces each of which was ended by [`END`].
-struct Folded {
-    text: String,
-    /// Where each piece ends.
-    ends: Vec<usize>,
 }
 
 /// What fills the slots that are neither integer nor hexadecimal.
@@ -133,8 +133,8 @@ impl<'a> Text<'a> {
         kind: Kind,
     ) -> Result<Text<'a>, Damaged> {
         let section = reader.section()?.open()?;
-        let mut section = Reader::new(&section);
-        let (arena, templates) = read_templates(&mut section)?;
+        let (arena, templates, behind) = read_templates(Reader::new(&section))?;
+        let firsts = if kind.firsts { behind.to_vec() } else { Vec::new() };
         let words = Words::Unread(reader.section()?);
         let codes = if kind.ranked {
             Codes::read_ranked(reader, loaded)?
@@ -144,14 +144,9 @@ impl<'a> Text<'a> {
         if codes.length() != templates.iter().map(|template| template.rows).sum::<usize>() {
             return Err(damaged("the templates have other texts than the column"));
         }
-        let firsts = if kind.firsts {
-            read_firsts(&mut section, templates.len(), codes.length())?
-        } else {
-            Vec::new()
-        };
         Ok(Text {
             templates,
-            firsts,
+            firsts: Firsts::Unread(firsts),
             arena,
             words,
             codes,
@@ -192,12 +187,17 @@ impl<'a> Text<'a> {
         let mut at = 0;
         let indexes = indexes.into_iter();
         let are_few = indexes.size_hint().1.is_some_and(|most| most <= FEW);
+        let firsts = if are_few {
+            firsts.read(templates.len(), length)?
+        } else {
+            &[]
+        };
         for index in indexes {
             if index >= length {
                 return Err(damaged("a column has too few texts"));
             }
             let mut code = 0;
-            if are_few && let Ok(template) = firsts.binary_search(&index) {
+            if let Ok(template) = firsts.binary_search(&index) {
                 (code, seen[template]) = (template, 0);
             } else if many {
                 let codes = codes.first(index + 1, templates.len() - 1)?;
@@ -245,7 +245,8 @@ impl<'a> Text<'a> {
     }
 }
 
-fn read_templates(reader: &mut Reader<'_>) -> Result<(String, Vec<Template>), Damaged> {
+/// The templates, and the bytes behind them.
+fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>, &[u8]), Damaged> {
     let count = reader.count(MOST)?;
     let arena = reader.text()?.to_owned();
     let mut templates = Vec::with_capacity(count.min(arena.len()));
@@ -280,17 +281,28 @@ fn read_templates(reader: &mut Reader<'_>) -> Result<(String, Vec<Template>), Da
     for (template, hex) in templates.iter_mut().zip(hexes) {
         template.hex = reader.take(hex)?.into();
     }
-    Ok((arena, templates))
+    Ok((arena, templates, reader.rest()?))
 }
 
-fn read_firsts(reader: &mut Reader<'_>, templates: usize, texts: usize) -> Result<Vec<usize>, Damaged> {
-    let mut after = 0;
-    let first = |_| {
-        let first = after + reader.count(texts)?;
-        after = first + 1;
-        Some(first).filter(|first| *first < texts).ok_or(OTHER_TEXTS)
-    };
-    (0..templates).map(first).collect()
+impl Firsts {
+    /// Those of so many templates, which have so many texts.
+    fn read(&mut self, templates: usize, texts: usize) -> Result<&[usize], Damaged> {
+        if let Firsts::Unread(bytes) = self {
+            let mut reader = Reader::new(bytes);
+            let mut after = 0;
+            let first = |_| {
+                let first = after + reader.count(texts)?;
+                after = first + 1;
+                Some(first).filter(|first| *first < texts).ok_or(OTHER_TEXTS)
+            };
+            let told = if bytes.is_empty() { 0 } else { templates };
+            *self = Firsts::Read((0..told).map(first).collect::<Result<_, _>>()?);
+        }
+        match self {
+            Firsts::Read(firsts) => Ok(firsts),
+            Firsts::Unread(_) => unreachable!("they were read above"),
+        }
+    }
 }
 
 /// The bytes that mean something, up to [`WHOLE`], and where they are: eight are looked at at once, for most are none.
