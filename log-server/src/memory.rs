@@ -4,11 +4,32 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+/// What is freed at an end of the heap stays for who asks next up to so much, and pieces up to so much come from the heap:
+/// a search asks for the same again for every block, and memory that comes from the system is cleared first.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const KEPT: (i32, i32) = (16 << 20, 4 << 20);
+
+/// Memory that is freed stays at hand until it is given back.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "only the C library knows what it keeps")]
+fn keep() {
+    // SAFETY: it takes no pointer, and may be called by any thread at any time.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT.0);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT.1);
+    }
+}
+
+/// Other allocators are asked nothing.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn keep() {}
+
 /// It takes milliseconds, and what is given back too early must be asked for again.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// Gives back now and then, for ever.
+/// Has memory that is freed kept for what needs it next, and gives it back now and then, for ever.
 pub(crate) async fn give_back() -> Infallible {
+    keep();
     loop {
         tokio::time::sleep(ROUND).await;
         trim();

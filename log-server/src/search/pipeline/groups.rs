@@ -23,11 +23,17 @@ const GROUPS: usize = 50_000;
 const MEMORY: usize = 64 << 20;
 /// Bytes of a value that tell groups apart; as in a list of values.
 const VALUE_BYTES: usize = 1_024;
+/// With more groups than this, there may be any number: room is made for all, once.
+const SOME: usize = 1_024;
 /// Groups that are looked up together: their keys fit the nearest cache.
 const TOGETHER: usize = 512;
 /// Values of one column that a record is counted under, and groups that it is counted in.
 const VALUES: usize = 64;
 const COMBINATIONS: usize = 1_024;
+
+/// How groups are found. Where threads share one, one's groups lie in the order of the other's, and merging them walks
+/// through memory instead of jumping about.
+pub(super) type Hasher = foldhash::fast::RandomState;
 
 /// Groups of records, as many as there is room for.
 pub(super) struct Groups<'a> {
@@ -35,7 +41,7 @@ pub(super) struct Groups<'a> {
     /// What is kept of each group besides its size; several aggregates may read one.
     states: Vec<(&'a Column, State)>,
     /// By the encoded values.
-    groups: HashMap<Key, Group, foldhash::fast::RandomState>,
+    groups: HashMap<Key, Group, Hasher>,
     memory: usize,
     matched: u64,
     left_out: u64,
@@ -83,7 +89,7 @@ pub(super) struct Grouped {
 }
 
 impl<'a> Groups<'a> {
-    pub(super) fn new(table: &'a Table) -> Groups<'a> {
+    pub(super) fn new(table: &'a Table, hasher: Hasher) -> Groups<'a> {
         let mut states: Vec<(&Column, State)> = Vec::new();
         for aggregate in &table.aggregates {
             if let Aggregate::Of(function, column) = aggregate {
@@ -99,7 +105,7 @@ impl<'a> Groups<'a> {
         Groups {
             table,
             states,
-            groups: HashMap::default(),
+            groups: HashMap::with_hasher(hasher),
             memory: 0,
             matched: 0,
             left_out: 0,
@@ -260,6 +266,9 @@ impl<'a> Groups<'a> {
         if self.groups.len() >= GROUPS || self.memory >= MEMORY {
             return None;
         }
+        if self.groups.len() == SOME {
+            self.groups.reserve(GROUPS - SOME);
+        }
         let states = self.states.iter().map(|(_, state)| state.clone()).collect();
         self.memory += cost(key);
         let group = Group { count: 0, states };
@@ -302,8 +311,8 @@ fn encode_value(key: &mut Vec<u8>, value: Option<&str>) {
     let length = value.map_or(u16::MAX, |text| {
         u16::try_from(text.len()).expect("values are cut to far less")
     });
-    key.extend(length.to_be_bytes());
-    key.extend(value.iter().flat_map(|text| text.bytes()));
+    key.extend_from_slice(&length.to_be_bytes());
+    key.extend_from_slice(value.unwrap_or_default().as_bytes());
 }
 
 /// Bytes that a group takes before anything is kept of it, about.

@@ -21,7 +21,7 @@ use crate::query::{Aggregate, Column, Pipeline, Query, Step, Table};
 use crate::store::{Budget, Parts, Scan, Seen, Store, StoreError, StoredRecord, TimeRange};
 
 use super::answer::why;
-use groups::Groups;
+use groups::{Groups, Hasher};
 use records::Plan;
 use rows::Rows;
 
@@ -69,7 +69,8 @@ pub(super) fn run(
             parts: parts(pipeline),
             budget,
         };
-        let new = || Groups::new(table);
+        let hasher = Hasher::default();
+        let new = || Groups::new(table, hasher.clone());
         let (threads, done) =
             if let Some((groups, done)) = over_time::groups(store, table, filter, range, budget)? {
                 (vec![groups], done)
@@ -81,8 +82,9 @@ pub(super) fn run(
             } else {
                 store.fold(&scan, new, |groups, record, source| groups.add(record, source))?
             };
-        let mut groups = Groups::new(table);
-        threads.into_iter().for_each(|thread| groups.merge(thread));
+        let mut threads = threads.into_iter();
+        let mut groups = threads.next().unwrap_or_else(new);
+        threads.for_each(|thread| groups.merge(thread));
         let grouped = groups.rows(most_counted(pipeline, table));
         let mut rows = Rows::of(table, grouped.rows);
         pipeline.steps.iter().for_each(|step| rows.step(step));

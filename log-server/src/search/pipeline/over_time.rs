@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use log_record::Level;
 
-use super::groups::Groups;
+use super::groups::{Groups, Hasher};
 use crate::query::{Aggregate, Column, Filter, Table};
 use crate::store::{Budget, Direction, Histogram, Scanned, Search, Store, StoreError, TimeRange};
 
@@ -41,7 +41,7 @@ pub(super) fn groups<'t>(
     if every.as_nanos() % counted.step.as_nanos() != 0 {
         return Ok(None);
     }
-    let mut groups = Groups::new(table);
+    let mut groups = Groups::new(table, Hasher::default());
     for bucket in counted.buckets {
         if table.by.is_empty() {
             groups.add_counted(Some(bucket.start), None, bucket.counts.iter().sum());

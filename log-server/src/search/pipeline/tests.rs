@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::groups::Groups;
+use super::groups::{Groups, Hasher};
 use super::rows::Rows;
 use crate::query::tests::{oracle, random};
 use crate::query::{Aggregate, Column, Function, Number, Table, parse};
@@ -128,7 +128,7 @@ proptest! {
         let table = Table { every: None, ..table };
         let cut = cut.index(records.len() + 1);
         let groups_of = |records: &[(LogRecord, Source)]| {
-            let mut groups = Groups::new(&table);
+            let mut groups = Groups::new(&table, Hasher::default());
             records.iter().for_each(|(record, source)| groups.add(record, source));
             groups
         };
@@ -169,7 +169,7 @@ proptest! {
 fn the_most_counted_groups_are_the_same_whether_the_others_are_looked_at_or_not() {
     let table = parse("| count by n").unwrap().pipeline.table.unwrap();
     let counted = || {
-        let mut groups = Groups::new(&table);
+        let mut groups = Groups::new(&table, Hasher::default());
         // Each count twice, so that the last of those that are wanted is often one of two.
         (0..40_u64).for_each(|n| groups.add_counted(None, Some(&n.to_string()), n / 2));
         groups.add_counted(None, None, 7);
@@ -393,7 +393,7 @@ async fn records_are_sorted_over_everything_that_matches() {
 #[test]
 fn what_finds_no_room_is_counted_and_what_did_is_exact() {
     let table = parse("| count by n").unwrap().pipeline.table.unwrap();
-    let mut groups = Groups::new(&table);
+    let mut groups = Groups::new(&table, Hasher::default());
     let source = Source::default();
     for round in 0..2 {
         for number in 0..60_000 {

@@ -314,13 +314,14 @@ impl Block<'_> {
         rows: &Rows,
         see: &mut dyn FnMut(&str, u64),
     ) -> Result<(), Damaged> {
-        let mut counts = vec![0; self.head.callsites.len()];
+        let mut counts = vec![0; self.head.callsites.all()?.len()];
         let codes = self.callsite_codes()?;
         rows.iter().for_each(|row| counts[codes[row] as usize] += 1);
         let (mut probe, mut scratch) = (probe(), Scratch::default());
         for (callsite, count) in self
             .head
             .callsites
+            .all()?
             .iter()
             .zip(counts)
             .filter(|(_, count)| *count > 0)

@@ -7,6 +7,7 @@
 //! place of the first in the batch, rows, source. Shapes: count, each: flags, labels, fields as count and numbers, spans as count and each name and
 //! fields.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use log_record::{BorrowedValue, CallSite, Flags, Kind, Level, Source, Value};
@@ -107,10 +108,38 @@ pub(super) struct Run {
     pub(super) source: usize,
 }
 
+/// The call-sites of a block, of which most that is asked of it needs none.
+pub(super) struct KnownCallsites<'a> {
+    unread: Reader<'a>,
+    read: OnceCell<Vec<Arc<CallSite>>>,
+}
+
+impl KnownCallsites<'_> {
+    pub(super) fn new(callsites: Vec<Arc<CallSite>>) -> KnownCallsites<'static> {
+        KnownCallsites {
+            unread: Reader::new(&[]),
+            read: callsites.into(),
+        }
+    }
+
+    /// Those of a head that is written, which never were unread.
+    fn written(&self) -> &[Arc<CallSite>] {
+        self.read.get().expect("only a head that was made is written")
+    }
+
+    pub(super) fn all(&self) -> Result<&[Arc<CallSite>], Damaged> {
+        if let Some(read) = self.read.get() {
+            return Ok(read);
+        }
+        let read = items(self.unread, |reader| read_callsite(reader).map(Arc::new))?;
+        Ok(self.read.get_or_init(|| read))
+    }
+}
+
 /// What the rows share.
 pub(super) struct Head<'a> {
     pub(super) fields: Vec<FieldKey<'a>>,
-    pub(super) callsites: Vec<Arc<CallSite>>,
+    pub(super) callsites: KnownCallsites<'a>,
     pub(super) sources: Vec<Arc<Source>>,
     pub(super) runs: Vec<Run>,
     pub(super) shapes: Vec<Shape<'a>>,
@@ -122,7 +151,7 @@ impl<'a> Head<'a> {
             out.extend_from_slice(&[field.owner as u8, field.type_ as u8]);
             put_bytes(out, field.name.as_bytes());
         });
-        put_list(out, &self.callsites, |out, callsite| {
+        put_list(out, self.callsites.written(), |out, callsite| {
             put_bytes(out, callsite.target.as_bytes());
             put_option(out, callsite.file.as_deref());
             put_number(out, callsite.line.map_or(0, |line| u64::from(line) + 1));
@@ -159,7 +188,7 @@ impl<'a> Head<'a> {
     pub(super) fn terms(&self) -> Terms {
         let mut terms = Terms::of_column(super::HEAD, 0);
         let mut add = |text: &str| terms.add_text(text.as_bytes());
-        for callsite in &self.callsites {
+        for callsite in self.callsites.written() {
             add(&callsite.target);
             callsite.file.as_deref().into_iter().for_each(&mut add);
         }
@@ -180,7 +209,10 @@ impl<'a> Head<'a> {
         rows: usize,
     ) -> Result<Head<'a>, Damaged> {
         let fields = list(&mut reader, loaded, read_field)?;
-        let callsites = list(&mut reader, loaded, |reader| read_callsite(reader).map(Arc::new))?;
+        let callsites = KnownCallsites {
+            unread: section(&mut reader, loaded)?,
+            read: OnceCell::new(),
+        };
         let sources = list(&mut reader, loaded, |reader| read_source(reader).map(Arc::new))?;
         let (mut batch, mut start) = (0_i64, 0);
         let runs = list(&mut reader, loaded, |reader| {
@@ -222,9 +254,21 @@ fn put_list<T>(out: &mut Vec<u8>, items: &[T], mut put: impl FnMut(&mut Vec<u8>,
 fn list<'a, T>(
     reader: &mut Reader<'a>,
     loaded: &'a Loaded<'a>,
+    item: impl FnMut(&mut Reader<'a>) -> Result<T, Damaged>,
+) -> Result<Vec<T>, Damaged> {
+    items(section(reader, loaded)?, item)
+}
+
+/// The next section, to be read as long as the block is.
+fn section<'a>(reader: &mut Reader<'a>, loaded: &'a Loaded<'a>) -> Result<Reader<'a>, Damaged> {
+    let section = reader.section()?.open()?.into_owned();
+    Ok(Reader::new(loaded.keep(section)))
+}
+
+fn items<'a, T>(
+    mut section: Reader<'a>,
     mut item: impl FnMut(&mut Reader<'a>) -> Result<T, Damaged>,
 ) -> Result<Vec<T>, Damaged> {
-    let mut section = Reader::new(loaded.keep(reader.section()?.open()?.into_owned()));
     let count = section.count(MOST)?;
     let mut items = Vec::with_capacity(count.min(USUAL));
     for _ in 0..count {

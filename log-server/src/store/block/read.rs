@@ -117,7 +117,7 @@ impl<'a> Block<'a> {
             return Ok(codes);
         }
         let codes = self.loaded.callsites()?.all()?;
-        let known = self.head.callsites.len();
+        let known = self.head.callsites.all()?.len();
         if codes.len() != self.rows() || codes.iter().any(|code| *code as usize >= known) {
             return Err(NO_CALLSITE);
         }
@@ -151,7 +151,7 @@ impl<'a> Block<'a> {
     /// The call-site of a row. Of rows that are near each other it costs less than of others.
     pub(super) fn callsite(&self, row: usize) -> Result<&Arc<CallSite>, Damaged> {
         let code = self.loaded.callsites()?.at(row)?;
-        self.head.callsites.get(code as usize).ok_or(NO_CALLSITE)
+        self.head.callsites.all()?.get(code as usize).ok_or(NO_CALLSITE)
     }
 
     pub(super) fn filter(&mut self) -> Result<&Filter<'a>, Damaged> {
@@ -274,7 +274,7 @@ impl<'a> Block<'a> {
         &mut self,
         passes: impl FnMut(&Arc<log_record::CallSite>) -> bool,
     ) -> Result<Rows, Damaged> {
-        let passing: Vec<bool> = self.head.callsites.iter().map(passes).collect();
+        let passing: Vec<bool> = self.head.callsites.all()?.iter().map(passes).collect();
         self.rows_of_codes(&passing, |block| block.callsite_codes())
     }
 
@@ -328,7 +328,7 @@ impl<'a> Block<'a> {
 
     /// The levels of rows.
     pub(in crate::store) fn levels(&self) -> Result<Levels<'a>, Damaged> {
-        let callsites = self.head.callsites.iter();
+        let callsites = self.head.callsites.all()?.iter();
         Ok(Levels {
             of_callsite: callsites.map(|callsite| callsite.level).collect(),
             callsites: self.loaded.callsites()?,

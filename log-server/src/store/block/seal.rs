@@ -8,7 +8,7 @@ use log_record::{BorrowedFields, BorrowedRecord, BorrowedValue, CallSite, Level,
 use smallvec::SmallVec;
 
 use super::filter::{self, Terms};
-use super::head::{FieldKey, Head, Owner, Run, Shape, Type, label};
+use super::head::{FieldKey, Head, KnownCallsites, Owner, Run, Shape, Type, label};
 use super::{
     CALLSITE, CHUNKS, FIELDS, FILTER, HEAD, MESSAGE, RANKED_SHAPE, SEQ, SHAPE, SPAN_ID, SealedBlock, Summary,
     THREAD, TIME, TRACE_ID,
@@ -315,16 +315,17 @@ impl<'r> Gathered<'r> {
             latest: time(self.times.iter().max()),
             counts: self.counts,
         };
+        let levels: Vec<Level> = self.callsites.iter().map(|callsite| callsite.level).collect();
         let mut out = Written::default();
         let head = Head {
             fields: self.columns.iter().map(|column| column.key).collect(),
-            callsites: self.callsites,
+            callsites: KnownCallsites::new(self.callsites),
             sources: self.sources,
             runs: self.runs,
             shapes: self.shapes,
         };
         out.with(HEAD, |bytes| head.put(bytes));
-        let level = |row: usize| head.callsites[self.callsite_codes[row] as usize].level;
+        let level = |row: usize| levels[self.callsite_codes[row] as usize];
         out.with(CHUNKS, |bytes| chunks::put(bytes, &summary, &self.times, level));
         out.with(TIME, |bytes| integers::put(bytes, &self.times));
         out.with(CALLSITE, |bytes| integers::put_codes(bytes, &self.callsite_codes));

@@ -282,6 +282,7 @@ fn a_block_whose_records_have_no_shape_is_damaged() {
         let loaded = Loaded::new(&memory);
         let mut head = head::Head::read(loaded.column(HEAD).unwrap(), &loaded, 3).unwrap();
         head.shapes.clear();
+        head.callsites.all().unwrap();
         head.put(&mut column);
     }
     sealed.columns[0] = (HEAD, column);

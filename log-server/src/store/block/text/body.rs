@@ -17,6 +17,8 @@ pub(super) struct Body<'a> {
     columns: Vec<Column<'a>>,
     /// Where the slots of each template begin.
     starts: Vec<Start>,
+    /// Of templates that were looked at.
+    slots: Vec<Option<Slots>>,
     word_count: usize,
 }
 
@@ -25,6 +27,9 @@ struct Hex<'a> {
     section: Section<'a>,
     opened: Option<Cow<'a, [u8]>>,
 }
+
+/// Where the slots of a template are in it, and what fills them.
+type Slots = Box<[(usize, u8)]>;
 
 /// Digits that stand in one place of a template's texts.
 pub(super) struct HexSlot<'b> {
@@ -102,6 +107,7 @@ impl<'a> Body<'a> {
             words,
             columns,
             starts,
+            slots: vec![None; templates.len()],
             word_count,
         })
     }
@@ -119,10 +125,8 @@ impl<'a> Body<'a> {
         let text = &arena[template.start..template.end];
         let (mut int, mut hex, mut words) = (0, 0, 0);
         let mut literal = 0;
-        for (at, marker) in text.bytes().enumerate() {
-            if !matches!(marker, INT..=WHOLE) {
-                continue;
-            }
+        let slots = self.slots[code].take().unwrap_or_else(|| slots(text));
+        for (at, marker) in slots.iter().copied() {
             out.push_str(&text[literal..at]);
             literal = at + 1;
             match marker {
@@ -145,6 +149,7 @@ impl<'a> Body<'a> {
             }
         }
         out.push_str(&text[literal..]);
+        self.slots[code] = Some(slots);
         Ok(())
     }
 
@@ -231,6 +236,11 @@ impl<'a> Column<'a> {
             Column::Unread(_) => unreachable!("it was read above"),
         }
     }
+}
+
+fn slots(template: &str) -> Slots {
+    let bytes = template.bytes().enumerate();
+    bytes.filter(|(_, byte)| matches!(byte, INT..=WHOLE)).collect()
 }
 
 fn write_int(number: i64, out: &mut String) {
