@@ -1,8 +1,8 @@
 //! The bytes of a column: whole numbers of variable length, byte strings, and sections that are compressed where that
 //! pays. What is read is never trusted: every function that reads says [`Damaged`] instead of panicking.
 //!
-//! A number is LEB128. A section is its length, its stored length (0: not compressed) and its bytes, as zstd or as they
-//! are. What is sealed ends with the xxh3 of what is before it.
+//! A number is LEB128. A section is its length, its stored length (0: not compressed) and its bytes: as zstd, by their words
+//! (see `prose`), or as they are. What is sealed ends with the xxh3 of what is before it.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -14,6 +14,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use super::Columns;
 use super::column::Column;
+use super::prose;
 use crate::store::StoreError;
 
 /// A column is not what was written, or cannot be read.
@@ -84,6 +85,18 @@ pub(super) fn put_option(out: &mut Vec<u8>, text: Option<&str>) {
 
 pub(super) fn put_section(out: &mut Vec<u8>, bytes: &[u8]) {
     put_with(&COMPRESSOR, ZSTD_LEVEL, out, bytes);
+}
+
+/// The same, of text that may say something new in each line.
+pub(super) fn put_prose_section(out: &mut Vec<u8>, text: &[u8]) {
+    let mut section = Vec::new();
+    put_text_section(&mut section, text);
+    if let Some(encoded) = prose::encode(text).filter(|encoded| encoded.len() < section.len()) {
+        section.clear();
+        put_number(&mut section, text.len() as u64);
+        put_bytes(&mut section, &encoded);
+    }
+    out.append(&mut section);
 }
 
 /// The same, of what is worth the work to find what it has said before.
@@ -348,6 +361,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn decompress(stored: &[u8], length: usize) -> Result<Vec<u8>, Damaged> {
+    let decompressed = DECOMPRESSOR.with_borrow_mut(|decompressor| match decompressor {
+        Some(decompressor) => decompressor.decompress(stored, length),
+        None => decompressor
+            .insert(Decompressor::new()?)
+            .decompress(stored, length),
+    });
+    decompressed.map_err(|_| damaged("a section cannot be decompressed"))
+}
+
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Damaged> {
     std::str::from_utf8(bytes).map_err(|_| damaged("a text is not UTF-8"))
 }
@@ -378,17 +401,22 @@ impl<'a> Section<'a> {
 
     pub(super) fn open(self) -> Result<Cow<'a, [u8]>, Damaged> {
         let stored = self.bytes.rest()?;
+        if self.compressed && stored.first() == Some(&prose::TAG) {
+            let text = prose::decode(stored, self.length)?;
+            UNPACKED.set(UNPACKED.get().saturating_add(text.len()));
+            return Ok(Cow::Owned(text));
+        }
+        self.open_part()
+    }
+
+    /// As [`Section::open`], for what is in a section itself, and told by no words: what is in what is in what somebody made
+    /// to do harm must have an end.
+    pub(super) fn open_part(self) -> Result<Cow<'a, [u8]>, Damaged> {
+        let stored = self.bytes.rest()?;
         if !self.compressed {
             return Ok(Cow::Borrowed(stored));
         }
-        let bytes = DECOMPRESSOR
-            .with_borrow_mut(|decompressor| match decompressor {
-                Some(decompressor) => decompressor.decompress(stored, self.length),
-                None => decompressor
-                    .insert(Decompressor::new()?)
-                    .decompress(stored, self.length),
-            })
-            .map_err(|_| damaged("a section cannot be decompressed"))?;
+        let bytes = decompress(stored, self.length)?;
         UNPACKED.set(UNPACKED.get().saturating_add(bytes.len()));
         if bytes.len() == self.length {
             Ok(Cow::Owned(bytes))

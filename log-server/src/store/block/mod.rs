@@ -3,11 +3,12 @@
 //! The format, with the reason for every choice, is described in `store/FORMAT.md`. Knows nothing of SQLite: columns
 //! come and go as bytes with a number.
 //!
-//! Reading order: `bytes`, `column`, `planes`, `integers`, `chunks`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
+//! Reading order: `bytes`, `prose`, `column`, `planes`, `integers`, `chunks`, `floats`, `text`, `texts` (how columns are written), `filter` (what a block may
 //! contain), `head` (what rows share), `seal` (from batches to columns), `read` (an open block), `prune`, `select` and
 //! `fields` (which rows a filter finds), `records` and `count` (what is made of rows).
 
 mod bytes;
+mod prose;
 mod rows;
 mod planes;
 mod integers;

@@ -1,6 +1,6 @@
 //! Writing texts by template. The format is in [`Text`](super::Text).
 
-use super::super::bytes::{put_bytes, put_number, put_section, put_text_section};
+use super::super::bytes::{put_bytes, put_number, put_prose_section, put_section, put_text_section};
 use super::super::filter::Terms;
 use super::super::{codes, integers};
 use super::Kind;
@@ -162,7 +162,7 @@ impl<'t> TextWriter<'t> {
             words.push(END);
         }
         let mut head = Vec::new();
-        put_text_section(&mut head, &templates);
+        put_prose_section(&mut head, &templates);
         put_text_section(&mut head, &words);
         head
     }
