@@ -3,13 +3,13 @@
 //! A needle that lies in the template alone is found once for all texts of the template. Otherwise it lies over slots
 //! (see `laying`), and what a slot must then be is checked on the slots' columns.
 
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 
 use super::super::bytes::Damaged;
 use super::super::rows::Rows;
 use super::body::Body;
 use super::folded::Folded;
-use super::laying::{Demand, Place, find_slots, runs, ways};
+use super::laying::{Demand, Place, find_slots, longest_between_runs, runs, ways};
 use super::{END, HEX, INT, OTHER_TEXTS, Template, Text, WHOLE, WORD, Words};
 use crate::query::fold;
 
@@ -137,6 +137,16 @@ impl Text<'_> {
         if !self.templates.iter().any(slots) {
             return Ok(false);
         }
+        // A text that is kept whole may hold what is no run.
+        let arena = self.arena.as_bytes();
+        let any_whole = self
+            .templates
+            .iter()
+            .any(|template| arena[template.start] == WHOLE);
+        let between = longest_between_runs(needle).as_bytes();
+        if !any_whole && memmem::find(self.folded().text.as_bytes(), between).is_none() {
+            return Ok(false);
+        }
         if runs(needle).any(|(start, end)| needle[start..end].bytes().all(|byte| byte.is_ascii_hexdigit())) {
             self.read_words()?;
             return Ok(true);
@@ -147,12 +157,7 @@ impl Text<'_> {
         for (start, end) in runs(needle) {
             folded.find(&needle[start..end], true, |_, _| may = true);
         }
-        // A text that is kept whole may hold what is no run.
-        Ok(may
-            || self
-                .templates
-                .iter()
-                .any(|template| self.arena.as_bytes()[template.start] == WHOLE))
+        Ok(may || any_whole)
     }
 
     fn over_slots<'n>(&mut self, needle: &'n str, matches: &mut [Match<'n>], known: &mut KnownWords<'n>) {
@@ -160,6 +165,7 @@ impl Text<'_> {
         let words = self.words.folded();
         let templates = self.folded.as_ref().expect("it was made above");
         let mut slots = Vec::new();
+        let between = Finder::new(longest_between_runs(needle));
         for (index, state) in matches.iter_mut().enumerate() {
             let template = &self.templates[index];
             if matches!(state, Match::Every) || template.ints + template.words + template.hex.len() == 0 {
@@ -167,6 +173,9 @@ impl Text<'_> {
             }
             let (start, end) = templates.piece(index);
             let text = &templates.text.as_bytes()[start..end];
+            if text.first() != Some(&WHOLE) && between.find(text).is_none() {
+                continue;
+            }
             find_slots(text, &mut slots);
             let mut ways = ways(needle, text, &slots);
             ways.retain(|way| {

@@ -33,6 +33,12 @@ pub(super) fn runs(needle: &str) -> impl Iterator<Item = (usize, usize)> {
     starts.map(|start| (start, run_end(bytes, start)))
 }
 
+/// The longest part of a needle that lies in no slot, because it has no run in it; empty if there is none.
+pub(super) fn longest_between_runs(needle: &str) -> &str {
+    let parts = needle.split(|letter: char| u8::try_from(letter).is_ok_and(is_run));
+    parts.max_by_key(|part| part.len()).unwrap_or_default()
+}
+
 fn run_end(bytes: &[u8], start: usize) -> usize {
     start + bytes[start..].iter().take_while(|byte| is_run(**byte)).count()
 }
