@@ -18,21 +18,11 @@ impl Block<'_> {
         field: FieldKey<'_>,
         needle: &Needle,
     ) -> Result<Rows, Damaged> {
-        let mut scratch = Scratch::default();
-        let mut holds = |value: &Value| is_in_value(needle, value, &mut scratch);
-        // Most fields cannot have it, and are told by that alone.
-        let may_hold = match field.type_ {
-            Type::Text => self
-                .filter()?
-                .may_contain(field_column(number), needle.folded())?,
-            Type::Json => true,
-            Type::Null => holds(&Value::Null),
-            Type::Bool => holds(&Value::Bool(false)) || holds(&Value::Bool(true)),
-            Type::Int | Type::UInt | Type::Float => needle.may_be_in_number(),
-        };
-        if !may_hold {
+        if !self.may_hold(number, field, needle)? {
             return Ok(Rows::none(self.rows()));
         }
+        let mut scratch = Scratch::default();
+        let mut holds = |value: &Value| is_in_value(needle, value, &mut scratch);
         let per_shape = self.per_shape_of(number);
         match field.type_ {
             Type::Text => self.containing(field_column(number), needle.folded(), &per_shape),
@@ -41,6 +31,26 @@ impl Block<'_> {
                 self.numbers_where(number, &per_shape, holds)
             }
         }
+    }
+
+    /// Whether some value of the field may have the needle. Most fields cannot, and are told by that alone.
+    pub(super) fn may_hold(
+        &mut self,
+        number: usize,
+        field: FieldKey<'_>,
+        needle: &Needle,
+    ) -> Result<bool, Damaged> {
+        let mut scratch = Scratch::default();
+        let mut holds = |value: &Value| is_in_value(needle, value, &mut scratch);
+        Ok(match field.type_ {
+            Type::Text => self
+                .filter()?
+                .may_contain(field_column(number), needle.folded())?,
+            Type::Json => true,
+            Type::Null => holds(&Value::Null),
+            Type::Bool => holds(&Value::Bool(false)) || holds(&Value::Bool(true)),
+            Type::Int | Type::UInt | Type::Float => needle.may_be_in_number(),
+        })
     }
 
     /// Fields of records or of spans. A column whose name is the beginning of the path may have the rest inside.

@@ -6,10 +6,10 @@
 use log_record::{Flags, Source, Timestamp, Value};
 
 use super::bytes::Damaged;
-use super::head::{Owner, label};
+use super::head::{Owner, Type, label};
 use super::probe::{named_span, probe};
 use super::prune::level_count;
-use super::read::Block;
+use super::read::{Block, field_column};
 use super::rows::Rows;
 use super::{MESSAGE, SPAN_ID, THREAD, TRACE_ID};
 use crate::query::{Field, Filter, Needle, Scratch, Test, is_in_fields};
@@ -74,8 +74,42 @@ impl Block<'_> {
                 Some(_) => Some(0),
                 None => None,
             },
-            Filter::And(_) | Filter::Or(_) | Filter::Not(_) | Filter::Text(_) | Filter::Field { .. } => None,
+            Filter::Text(needle) => self.count_anywhere(needle)?,
+            Filter::And(_) | Filter::Or(_) | Filter::Not(_) | Filter::Field { .. } => None,
         })
+    }
+
+    /// How many rows have the needle in any text, if all that have it have it in one column, and once each.
+    fn count_anywhere(&mut self, needle: &Needle) -> Result<Option<u64>, Damaged> {
+        if !self.fields_of(Owner::Packed).is_empty() || !self.sharing(needle)?.is_empty() {
+            return Ok(None);
+        }
+        let mut columns = Vec::new();
+        for (column, per_shape) in self.label_columns() {
+            if self.filter()?.may_contain(column, needle.folded())? {
+                columns.push((column, per_shape));
+            }
+        }
+        for owner in [Owner::Record, Owner::Span] {
+            for (number, field) in self.fields_of(owner) {
+                if !self.may_hold(number, field, needle)? {
+                    continue;
+                }
+                if field.type_ != Type::Text {
+                    return Ok(None);
+                }
+                columns.push((field_column(number), self.per_shape_of(number)));
+            }
+        }
+        let mut found = 0;
+        for (column, per_shape) in columns {
+            let count = self.texts(column)?.count_containing(needle.folded())?;
+            if count > 0 && (found > 0 || per_shape.iter().any(|values| *values > 1)) {
+                return Ok(None);
+            }
+            found += count;
+        }
+        Ok(Some(found as u64))
     }
 
     /// Whether all rows are of that time.
@@ -146,8 +180,8 @@ impl Block<'_> {
         }
     }
 
-    /// The rows that have the needle in any text.
-    fn anywhere(&mut self, needle: &Needle) -> Result<Rows, Damaged> {
+    /// The rows that have the needle in a text that they share with others: of their sender, call-site or shape.
+    fn sharing(&mut self, needle: &Needle) -> Result<Rows, Damaged> {
         let mut scratch = String::new();
         let mut holds = |text: &str| needle.is_in(text, &mut scratch);
         let mut rows = self.rows_where_source(|source| {
@@ -158,6 +192,12 @@ impl Block<'_> {
             holds(&callsite.target) || callsite.file.as_deref().is_some_and(&mut holds)
         })?);
         rows.unite(&self.rows_where_shape(|shape| shape.spans.iter().any(|(name, _)| holds(name)))?);
+        Ok(rows)
+    }
+
+    /// The rows that have the needle in any text.
+    fn anywhere(&mut self, needle: &Needle) -> Result<Rows, Damaged> {
+        let mut rows = self.sharing(needle)?;
         for (column, per_shape) in self.label_columns() {
             rows.unite(&self.containing(column, needle.folded(), &per_shape)?);
         }

@@ -137,6 +137,38 @@ proptest! {
     }
 }
 
+/// Which rows these are need not be known.
+#[test]
+fn what_only_one_column_has_is_counted_without_its_rows() {
+    let record = |n: usize| LogRecord {
+        message: format!("order rd_9f{n} of shop {}", n % 7).into(),
+        fields: vec![(
+            "path".into(),
+            log_record::Value::Text(format!("/live/{}", n % 5).into()),
+        )],
+        ..probe::probe()
+    };
+    let batch = StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records: (0..3_000).map(record).collect(),
+    };
+    let sealed = seal([Arc::new(batch)]).unwrap();
+    let memory = Memory::of(sealed.columns);
+    let loaded = Loaded::new(&memory);
+    let mut block = Block::open(&sealed.summary, &loaded).unwrap();
+    let mut count = |q: &str| {
+        let filter = crate::query::parse(q).unwrap().filter;
+        block.count_found(&filter, TimeRange::ALL).unwrap()
+    };
+    assert_eq!(count("rd_9f"), Some(3_000));
+    assert_eq!((count("rd_9f12"), count("nowhere")), (Some(111), Some(0)));
+    // In message and path, in a number perhaps, and of no text alone.
+    assert_eq!((count("/live/3"), count("o")), (Some(600), Some(3_000)));
+    assert_eq!((count("e"), count("-order")), (None, None));
+}
+
 #[test]
 fn who_verifies_finds_a_flipped_bit_wherever_it_is() {
     let record = |n: usize| LogRecord {
