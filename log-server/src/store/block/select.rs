@@ -79,7 +79,8 @@ impl Block<'_> {
         })
     }
 
-    /// How many rows have the needle in any text, if all that have it have it in one column, and once each.
+    /// How many rows have the needle in any text, if that is a text of their own. Which rows these are need not be known if
+    /// only one column has it, and rows have one value of that.
     fn count_anywhere(&mut self, needle: &Needle) -> Result<Option<u64>, Damaged> {
         if !self.fields_of(Owner::Packed).is_empty() || !self.sharing(needle)?.is_empty() {
             return Ok(None);
@@ -101,15 +102,23 @@ impl Block<'_> {
                 columns.push((field_column(number), self.per_shape_of(number)));
             }
         }
-        let mut found = 0;
+        let mut having = Vec::new();
         for (column, per_shape) in columns {
             let count = self.texts(column)?.count_containing(needle.folded())?;
-            if count > 0 && (found > 0 || per_shape.iter().any(|values| *values > 1)) {
-                return Ok(None);
+            if count > 0 {
+                having.push((column, per_shape, count));
             }
-            found += count;
         }
-        Ok(Some(found as u64))
+        if let [(_, per_shape, count)] = &*having
+            && per_shape.iter().all(|values| *values <= 1)
+        {
+            return Ok(Some(*count as u64));
+        }
+        let mut rows = Rows::none(self.rows());
+        for (column, per_shape, _) in having {
+            rows.unite(&self.containing(column, needle.folded(), &per_shape)?);
+        }
+        Ok(Some(rows.count() as u64))
     }
 
     /// Whether all rows are of that time.
