@@ -1,8 +1,21 @@
-//! Memory that is not needed any more goes back to the system. glibc keeps what a burst of records or a large search had
-//! needed, for each thread apart, as long as the process lives: tens of megabytes beside the twelve of a server at rest.
+//! Memory that was freed stays at hand for the next block of a search, and goes back to the system when it is not needed any
+//! more. glibc alone gives back too early, and then keeps what a burst of records or a large search had needed, for each
+//! thread apart, as long as the process lives: tens of megabytes beside the thirteen of a server at rest.
 
 use std::convert::Infallible;
 use std::time::Duration;
+
+/// It takes milliseconds, and what is given back too early must be asked for again.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Has memory that is freed kept for what needs it next, and gives it back now and then, for ever.
+pub(crate) async fn give_back() -> Infallible {
+    keep();
+    loop {
+        tokio::time::sleep(ROUND).await;
+        trim();
+    }
+}
 
 /// What is freed at an end of the heap stays for who asks next up to so much, and pieces up to so much come from the heap:
 /// a search asks for the same again for every block, and memory that comes from the system is cleared first.
@@ -23,18 +36,6 @@ fn keep() {
 /// Other allocators are asked nothing.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn keep() {}
-
-/// It takes milliseconds, and what is given back too early must be asked for again.
-const ROUND: Duration = Duration::from_secs(60);
-
-/// Has memory that is freed kept for what needs it next, and gives it back now and then, for ever.
-pub(crate) async fn give_back() -> Infallible {
-    keep();
-    loop {
-        tokio::time::sleep(ROUND).await;
-        trim();
-    }
-}
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "only the C library knows what it keeps")]

@@ -137,6 +137,16 @@ proptest! {
     }
 }
 
+/// The only batch of a block.
+fn batch_of(records: impl IntoIterator<Item = LogRecord>) -> Arc<StoredBatch> {
+    Arc::new(StoredBatch {
+        id: 1,
+        source: Arc::default(),
+        first: 0,
+        records: records.into_iter().collect(),
+    })
+}
+
 /// Which rows these are need not be known.
 #[test]
 fn what_only_one_column_has_is_counted_without_its_rows() {
@@ -181,13 +191,8 @@ fn who_verifies_finds_a_flipped_bit_wherever_it_is() {
         message: format!("request {n} took {}ms", n * n).into(),
         ..probe::probe()
     };
-    let batch = StoredBatch {
-        id: 1,
-        source: Arc::default(),
-        first: 0,
-        records: (0..20_000).map(record).collect(),
-    };
-    let mut memory = Memory::of(seal([Arc::new(batch)]).unwrap().columns);
+    let batch = batch_of((0..20_000).map(record));
+    let mut memory = Memory::of(seal([batch]).unwrap().columns);
     verify(&memory).unwrap();
     let numbers: Vec<u32> = memory.columns.keys().copied().collect();
     let mut random = fastrand::Rng::with_seed(2);
@@ -218,12 +223,7 @@ fn one_record_is_read_without_the_others() {
         ),
         ..probe::probe()
     };
-    let batch = Arc::new(StoredBatch {
-        id: 1,
-        source: Arc::default(),
-        first: 0,
-        records: (0..ROWS_MOST).map(record).collect(),
-    });
+    let batch = batch_of((0..ROWS_MOST).map(record));
     let sealed = seal([batch.clone()]).unwrap();
     let memory = Memory::of(sealed.columns);
     let all: usize = memory.columns.values().map(|(bytes, _)| bytes.len()).sum();
@@ -244,13 +244,8 @@ fn words_that_are_nowhere_cost_one_small_column() {
         message: format!("request {n} of user u{} completed in {n} ms", n % 50).into(),
         ..probe::probe()
     };
-    let batch = StoredBatch {
-        id: 1,
-        source: Arc::default(),
-        first: 0,
-        records: (0..5_000).map(record).collect(),
-    };
-    let sealed = seal([Arc::new(batch)]).unwrap();
+    let batch = batch_of((0..5_000).map(record));
+    let sealed = seal([batch]).unwrap();
     let memory = Memory::of(sealed.columns.clone());
     let loaded = Loaded::new(&memory);
     let may = |query: &str| {
@@ -276,13 +271,7 @@ fn a_service_that_makes_up_names_does_not_make_a_million_columns() {
             .collect(),
         ..probe::probe()
     };
-    let records: Vec<LogRecord> = (0..3_000).map(record).collect();
-    let batch = Arc::new(StoredBatch {
-        id: 1,
-        source: Arc::default(),
-        first: 0,
-        records,
-    });
+    let batch = batch_of((0..3_000).map(record));
     let sealed = seal([batch.clone()]).unwrap();
     assert!(sealed.columns.len() < 4_100, "{}", sealed.columns.len());
     let memory = Memory::of(sealed.columns.clone());
@@ -307,13 +296,8 @@ fn a_block_whose_records_have_no_shape_is_damaged() {
         message: "as ever".into(),
         ..probe::probe()
     };
-    let batch = StoredBatch {
-        id: 1,
-        source: Arc::default(),
-        first: 0,
-        records: vec![record; 3],
-    };
-    let mut sealed = seal([Arc::new(batch)]).unwrap();
+    let batch = batch_of(vec![record; 3]);
+    let mut sealed = seal([batch]).unwrap();
     let memory = Memory::of(sealed.columns.clone());
     let mut column = Vec::new();
     {

@@ -102,6 +102,14 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
         let body = Memory::of([(BODY, body)]);
         let loaded = Loaded::new(&body);
         let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind).unwrap();
+        // The other as heads were up to format 5.
+        let kinds = [
+            kind,
+            Kind {
+                firsts: false,
+                ..kind
+            },
+        ];
         let mut back = Vec::new();
         read.each(0..texts.len(), |_, text| back.push(text.to_owned()))
             .unwrap();
@@ -122,9 +130,17 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
             let expected: Vec<usize> = (0..texts.len())
                 .filter(|row| fold(&texts[*row], &mut scratch).contains(&needle))
                 .collect();
-            let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind).unwrap();
-            let found: Vec<usize> = read.containing(&needle).unwrap().iter().collect();
-            assert_eq!(found, expected, "round {round}: {needle:?} in {texts:?}");
+            for kind in kinds {
+                let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind).unwrap();
+                let found: Vec<usize> = read.containing(&needle).unwrap().iter().collect();
+                assert_eq!(found, expected, "round {round}: {needle:?} in {texts:?}");
+                // Few are put together in another way than many.
+                let few = &found[..found.len().min(FEW)];
+                let mut back = Vec::new();
+                read.each(few.iter().copied(), |_, text| back.push(text.to_owned()))
+                    .unwrap();
+                assert!(back.iter().eq(few.iter().map(|row| &texts[*row])));
+            }
             let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind).unwrap();
             assert_eq!(read.count_containing(&needle), Ok(expected.len()));
             absent += usize::from(expected.is_empty());
