@@ -1,15 +1,12 @@
 //! The log server: takes batches of records over Redis lists, keeps them in SQLite, and serves a search page.
 //!
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
-//! (what can be chosen), `store` (where records are kept), `query` (the language they are searched in), `search`
-//! (questions and answers), `saved` (searches with a name), `alerts` (and who is told of them), `broker` (which Redis),
-//! `ingest` (the RPC side), `http` (the page's side), `metrics` (what is counted), `memory` (what is
-//! given back), `tokens` (who may read), `import` (other programs' files), `terminal` (the verbs that print).
+//! (what can be chosen), the crate `log_engine` (where records are kept and searched), `saved` (searches with a name),
+//! `alerts` (and who is told of them), `broker` (which Redis), `ingest` (the RPC side), `http` (the page's side),
+//! `metrics` (what is counted), `memory` (what is given back), `tokens` (who may read), `import` (other programs' files),
+//! `terminal` (the verbs that print).
 
 pub mod config;
-pub mod query;
-pub mod store;
-pub mod search;
 pub mod saved;
 mod alerts;
 mod broker;
@@ -20,6 +17,8 @@ mod memory;
 pub mod tokens;
 pub mod import;
 pub mod terminal;
+
+pub use log_engine::{query, search, store};
 
 use std::future::Future;
 use std::net::TcpListener;

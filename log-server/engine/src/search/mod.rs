@@ -31,9 +31,9 @@ use answer::Account;
 use crate::query::{self, Query};
 use crate::store::{Budget, Direction, Histogram, Search, Store, StoreError};
 
-pub(crate) use answer::record_json;
+pub use answer::record_json;
 pub use answer::{HistogramAnswer, SearchAnswer, ShownError, ShownRecord};
-pub(crate) use export::in_format;
+pub use export::in_format;
 pub use export::{Export, ExportFormat};
 pub use fields::{FieldsAnswer, ValuesAnswer};
 pub use file::{ExportedFile, forget_exports};
@@ -44,7 +44,7 @@ pub use params::{
 };
 pub use pipeline::{Cell, ColumnHead, Kind, ShownTable};
 pub use stats::StatsAnswer;
-pub(crate) use watch::countable;
+pub use watch::countable;
 pub use watch::{Fired, Rule, Watched};
 
 /// Queries that run at once; they are bound by the processor, so more would only make each slower.

@@ -159,7 +159,7 @@ pub(super) fn records<'a>(
 }
 
 /// A table in a format, with its head if that has one.
-pub(crate) fn in_format(shown: &ShownTable, format: ExportFormat) -> String {
+pub fn in_format(shown: &ShownTable, format: ExportFormat) -> String {
     table(shown, format, true)
 }
 

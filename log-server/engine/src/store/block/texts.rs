@@ -10,7 +10,7 @@ use super::codes::{self, Codes};
 use super::filter::Terms;
 use super::loaded::Loaded;
 use super::rows::Rows;
-use super::text::{Kind, Text, TextWriter};
+use super::text::{Found, Kind, Text, TextWriter};
 
 const DISTINCT: u8 = 1;
 const RANKED: u8 = 2;
@@ -88,18 +88,30 @@ impl<'a> Texts<'a> {
         self.codes.as_ref().map_or(self.texts.length(), Codes::length)
     }
 
-    /// The texts that contain the folded `needle`.
-    pub(super) fn containing(&mut self, needle: &str) -> Result<Rows, Damaged> {
-        let found = self.texts.containing(needle)?;
-        self.with_codes(found)
+    /// The texts that contain the folded `needle`, of which [`Texts::count_of`] and [`Texts::rows_of`] tell more.
+    pub(super) fn find(&mut self, needle: &str) -> Result<Found, Damaged> {
+        let found = self.texts.find(needle)?;
+        if self.codes.is_none() {
+            return Ok(found);
+        }
+        let distinct = self.texts.rows_of(found)?;
+        Ok(Found::Rows(self.with_codes(distinct)?))
     }
 
-    /// How many texts contain the folded `needle`.
-    pub(super) fn count_containing(&mut self, needle: &str) -> Result<usize, Damaged> {
-        if self.codes.is_none() {
-            return self.texts.count_containing(needle);
-        }
-        Ok(self.containing(needle)?.count())
+    /// How many texts these are.
+    pub(super) fn count_of(&self, found: &Found) -> usize {
+        self.texts.count_of(found)
+    }
+
+    /// Which texts these are.
+    pub(super) fn rows_of(&mut self, found: Found) -> Result<Rows, Damaged> {
+        self.texts.rows_of(found)
+    }
+
+    /// The texts that contain the folded `needle`.
+    pub(super) fn containing(&mut self, needle: &str) -> Result<Rows, Damaged> {
+        let found = self.find(needle)?;
+        self.rows_of(found)
     }
 
     /// The texts that pass `test`, all of which contain the folded `hint`.
@@ -109,7 +121,10 @@ impl<'a> Texts<'a> {
         test: &mut dyn FnMut(&str) -> bool,
     ) -> Result<Rows, Damaged> {
         let candidates = match hint {
-            Some(hint) => self.texts.containing(hint)?,
+            Some(hint) => {
+                let found = self.texts.find(hint)?;
+                self.texts.rows_of(found)?
+            }
             None => Rows::all(self.texts.length()),
         };
         let found = self.texts.passing(&candidates, test)?;

@@ -1,4 +1,4 @@
-//! What parsing, filtering, sealing and searching cost, on records made here. `cargo bench -p log-server`.
+//! What parsing, filtering, sealing and searching cost, on records made here. `cargo bench -p log-engine`.
 //!
 //! Counts of instructions, which a busy machine does not change, of one of them: `valgrind --tool=callgrind
 //! --callgrind-out-file=/dev/null target/release/deps/store-… --bench --test records/parse`, where what is printed as
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use log_record::{Batch, Timestamp};
-use log_server::query;
-use log_server::store::{
+use log_engine::query;
+use log_engine::store::{
     Budget, CountOf, Direction, Histogram, Incoming, Parts, Scan, Search, Store, TimeRange,
 };
 

@@ -5,7 +5,7 @@
 //! SQL, no HTTP, and nothing of how records are stored.
 //!
 //! ```
-//! use log_server::query;
+//! use log_engine::query;
 //!
 //! let query = query::parse("level:(error OR warn) path:/live*  -user_id:*")?;
 //! assert_eq!(query.to_string(), r#"(level:error OR level:warn) path:"/live"* -user_id:*"#);

@@ -35,28 +35,32 @@ enum Match<'n> {
 type KnownWords<'n> = Vec<(Place, &'n str, Rows)>;
 
 impl Text<'_> {
-    /// The texts that contain the folded `needle`.
-    pub(in super::super) fn containing(&mut self, needle: &str) -> Result<Rows, Damaged> {
+    /// The texts that contain the folded `needle`, as far as their number tells.
+    pub(in super::super) fn find(&mut self, needle: &str) -> Result<Found, Damaged> {
         if is_cut_up(needle) {
-            return self.containing_in_whole(needle);
+            return Ok(Found::Rows(self.containing_in_whole(needle)?));
         }
         let (matches, words) = self.matches(needle)?;
-        self.rows(&matches, &words)
+        Ok(Found::ByTemplate(self.met(&matches, &words)?))
     }
 
-    /// How many texts contain the folded `needle`.
-    pub(in super::super) fn count_containing(&mut self, needle: &str) -> Result<usize, Damaged> {
-        if is_cut_up(needle) {
-            return Ok(self.containing_in_whole(needle)?.count());
+    /// How many texts these are.
+    pub(in super::super) fn count_of(&self, found: &Found) -> usize {
+        match found {
+            Found::Rows(rows) => rows.count(),
+            Found::ByTemplate(met) => {
+                let met = self.templates.iter().zip(met);
+                met.map(|(template, met)| met.count(template)).sum()
+            }
         }
-        let (matches, words) = self.matches(needle)?;
-        let met = self.met(&matches, &words)?;
-        Ok(self
-            .templates
-            .iter()
-            .zip(met)
-            .map(|(template, met)| met.count(template))
-            .sum())
+    }
+
+    /// Which texts these are.
+    pub(in super::super) fn rows_of(&mut self, found: Found) -> Result<Rows, Damaged> {
+        match found {
+            Found::Rows(rows) => Ok(rows),
+            Found::ByTemplate(met) => self.rows(met),
+        }
     }
 
     /// The texts that contain the needle once they are put together.
@@ -108,7 +112,8 @@ impl Text<'_> {
             .iter()
             .map(|template| if may(template) { Match::Every } else { Match::None })
             .collect();
-        self.rows(&matches, &Vec::new())
+        let met = self.met(&matches, &Vec::new())?;
+        self.rows(met)
     }
 
     fn folded(&mut self) -> &Folded {
@@ -206,8 +211,7 @@ impl Text<'_> {
 
     /// The texts of the templates that match. What is rare is found before all codes are read, and what a template has
     /// once without them.
-    fn rows(&mut self, matches: &[Match<'_>], words: &KnownWords<'_>) -> Result<Rows, Damaged> {
-        let mut met = self.met(matches, words)?;
+    fn rows(&mut self, mut met: Vec<Met>) -> Result<Rows, Damaged> {
         let Text {
             templates,
             codes,
@@ -253,8 +257,14 @@ impl Text<'_> {
     }
 }
 
+/// What was found: how many texts is known at once, which ones only after their templates have been read.
+pub(in super::super) enum Found {
+    Rows(Rows),
+    ByTemplate(Vec<Met>),
+}
+
 /// Which texts of a template match.
-enum Met {
+pub(in super::super) enum Met {
     None,
     All,
     Some(Rows),

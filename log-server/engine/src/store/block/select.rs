@@ -69,7 +69,9 @@ impl Block<'_> {
             Filter::Level { from, to } => Some(level_count(&self.summary, *from, *to)),
             Filter::Field { field, test } if *field == Field::Message => match only_piece(test) {
                 Some(piece) if self.filter()?.may_contain(MESSAGE, piece)? => {
-                    Some(self.texts(MESSAGE)?.count_containing(piece)? as u64)
+                    let texts = self.texts(MESSAGE)?;
+                    let found = texts.find(piece)?;
+                    Some(texts.count_of(&found) as u64)
                 }
                 Some(_) => Some(0),
                 None => None,
@@ -104,19 +106,21 @@ impl Block<'_> {
         }
         let mut having = Vec::new();
         for (column, per_shape) in columns {
-            let count = self.texts(column)?.count_containing(needle.folded())?;
-            if count > 0 {
-                having.push((column, per_shape, count));
+            let texts = self.texts(column)?;
+            let found = texts.find(needle.folded())?;
+            if texts.count_of(&found) > 0 {
+                having.push((column, per_shape, found));
             }
         }
-        if let [(_, per_shape, count)] = &*having
+        if let [(column, per_shape, found)] = &*having
             && per_shape.iter().all(|values| *values <= 1)
         {
-            return Ok(Some(*count as u64));
+            return Ok(Some(self.texts(*column)?.count_of(found) as u64));
         }
         let mut rows = Rows::none(self.rows());
-        for (column, per_shape, _) in having {
-            rows.unite(&self.containing(column, needle.folded(), &per_shape)?);
+        for (column, per_shape, found) in having {
+            let values = self.texts(column)?.rows_of(found)?;
+            rows.unite(&self.rows_with(&values, &per_shape)?);
         }
         Ok(Some(rows.count() as u64))
     }

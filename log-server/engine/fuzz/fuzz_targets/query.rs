@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use log_server::query;
+use log_engine::query;
 
 fuzz_target!(|text: &str| {
     let read = query::read(text).query;

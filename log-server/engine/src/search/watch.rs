@@ -152,7 +152,7 @@ impl Searcher {
 ///
 /// # Errors
 /// When it has a pipeline: what that makes of the records is not what would be counted.
-pub(crate) fn countable(q: &str) -> Result<Filter, SearchError> {
+pub fn countable(q: &str) -> Result<Filter, SearchError> {
     let query = asked(q, None)?.query;
     if !query.pipeline.is_empty() {
         return Err(SearchError::BadParameter {

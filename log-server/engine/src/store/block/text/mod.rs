@@ -31,6 +31,7 @@ use folded::Folded;
 use template::{END, HEX, INT, WHOLE, WORD};
 
 pub(super) use encode::TextWriter;
+pub(super) use find::Found;
 pub(super) use template::INT_DIGITS;
 
 /// More texts, or words in them, than any column has.

@@ -262,7 +262,8 @@ impl ShownError {
         place.map_or(q, |(at, _)| &q[..at])
     }
 
-    pub(crate) fn new(error: &ParseError, query: &str) -> ShownError {
+    /// What is wrong with the query; its place is told in UTF-16 units, as browsers count.
+    pub fn new(error: &ParseError, query: &str) -> ShownError {
         let at = error.utf16(query);
         ShownError {
             error: error.what.clone(),
@@ -290,7 +291,7 @@ impl Serialize for ShownRecord {
 }
 
 /// A record as JSON.
-pub(crate) fn record_json(record: &StoredRecord) -> String {
+pub fn record_json(record: &StoredRecord) -> String {
     serde_json::to_string(&ShownBorrowed(record)).expect("a record serialises without I/O")
 }
 

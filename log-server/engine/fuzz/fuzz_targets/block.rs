@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use log_server::store::read_edited;
+use log_engine::store::read_edited;
 
 const QUERIES: [&str; 8] = [
     "",

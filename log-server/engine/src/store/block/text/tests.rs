@@ -87,6 +87,11 @@ fn needle(random: &mut fastrand::Rng, texts: &[String]) -> String {
     fold(&needle, &mut String::new()).to_owned()
 }
 
+fn containing(texts: &mut Text<'_>, needle: &str) -> Result<Rows, Damaged> {
+    let found = texts.find(needle)?;
+    texts.rows_of(found)
+}
+
 #[test]
 fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
     let mut random = fastrand::Rng::with_seed(11);
@@ -132,7 +137,7 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
                 .collect();
             for kind in kinds {
                 let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind).unwrap();
-                let found: Vec<usize> = read.containing(&needle).unwrap().iter().collect();
+                let found: Vec<usize> = containing(&mut read, &needle).unwrap().iter().collect();
                 assert_eq!(found, expected, "round {round}: {needle:?} in {texts:?}");
                 // Few are put together in another way than many.
                 let few = &found[..found.len().min(FEW)];
@@ -142,7 +147,8 @@ fn texts_come_back_and_are_found_where_a_plain_search_finds_them() {
                 assert!(back.iter().eq(few.iter().map(|row| &texts[*row])));
             }
             let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind).unwrap();
-            assert_eq!(read.count_containing(&needle), Ok(expected.len()));
+            let found = read.find(&needle).unwrap();
+            assert_eq!(read.count_of(&found), expected.len());
             absent += usize::from(expected.is_empty());
             if !filter.may_contain(6, &needle).unwrap() {
                 pruned += 1;
@@ -187,7 +193,7 @@ fn damaged_bytes_are_an_error_or_texts_and_never_a_panic() {
         let loaded = Loaded::new(&body);
         let read = || -> Result<(), Damaged> {
             let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, kind)?;
-            read.containing("user 1")?;
+            containing(&mut read, "user 1")?;
             let length = read.length();
             read.each(0..length, |_, _| ())?;
             read.count(&Rows::all(length), &mut |_, _| ())
@@ -216,7 +222,7 @@ fn a_template_without_texts_is_no_trouble() {
     let loaded = Loaded::new(&body);
     for (needle, found) in [("dbe", true), ("ab", false), ("xab", false), ("f", true)] {
         let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, Kind::default()).unwrap();
-        assert_eq!(!read.containing(needle).unwrap().is_empty(), found, "{needle}");
+        assert_eq!(!containing(&mut read, needle).unwrap().is_empty(), found, "{needle}");
     }
     let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, Kind::default()).unwrap();
     let mut counted = Vec::new();
