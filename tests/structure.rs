@@ -75,7 +75,20 @@ fn crates_depend_only_downwards() {
         ("log-layer", &["log-server", "web", "rusqlite", "axum"]),
         (
             "log-server/engine",
-            &["rpc", "log-layer", "log-server", "web", "axum", "redis", "clap"],
+            &[
+                "rpc",
+                "log-layer",
+                "log-service",
+                "log-server",
+                "web",
+                "axum",
+                "redis",
+                "clap",
+            ],
+        ),
+        (
+            "log-server/service",
+            &["log-layer", "log-server", "examples", "rusqlite"],
         ),
         ("log-server", &["log-layer", "examples", "rusqlite"]),
         ("web", &["rpc", "log-server", "log-layer", "axum", "tokio"]),
@@ -100,11 +113,11 @@ fn each_concern_has_one_place() {
     );
     check_absent("log-server/engine/src", &["rusqlite"], &["src/store/"]);
     check_absent(
-        "log-server/src",
+        "log-server/service/src",
         &["StatusCode::"],
         &["http/error.rs", "http/health.rs", "http/page.rs"],
     );
-    check_absent("log-server/src/http", &["redis"], &[]);
+    check_absent("log-server/service/src/http", &["redis"], &[]);
     check_absent("rpc/src", &["asyncredisrpc:"], &["src/keys.rs"]);
     check_absent("rpc/src", &["LogRecord", "log_record", "log_layer"], &[]);
 }

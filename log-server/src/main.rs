@@ -4,8 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use log_server::config::{Command, CommandLine, Config, OpenOptions};
-use log_server::{Running, terminal};
+use log_service::config::{Command, CommandLine, Config, OpenOptions};
+use log_service::{Running, terminal};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
                 Command::Tail(tail) => terminal::tail(tail).await,
                 Command::Sql(sql) => terminal::sql(sql).await,
                 Command::Export(export) => terminal::export(export).await,
-                Command::Import(import) => log_server::import::import(import).await,
+                Command::Import(import) => log_service::import::import(import).await,
                 Command::Open(options) => open(options).await,
                 Command::Token(token) => terminal::token(&token),
                 Command::Completions(shell) => terminal::completions(&shell),
@@ -64,12 +64,12 @@ fn main() -> ExitCode {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let (data, queue) = (config.data.display().to_string(), config.queue.clone());
     let stop = stopped()?;
-    log_server::run(config, stop, |running| greet(running, &data, &queue)).await
+    log_service::run(config, stop, |running| greet(running, &data, &queue)).await
 }
 
 async fn open(options: OpenOptions) -> anyhow::Result<()> {
     let stop = stopped()?;
-    log_server::open(options, stop, |page| {
+    log_service::open(options, stop, |page| {
         // Nobody may be reading; that is no reason to stop.
         let _ = writeln!(std::io::stdout(), "  page      {page}\nCtrl-C ends it.");
     })

@@ -2,7 +2,7 @@
 //!
 //! `query` is the language people search in, and pure; `store` keeps records in SQLite files and finds those that a query
 //! asks for; `search` takes questions as they come from outside, and makes answers of what was found. A crate of its own,
-//! because here a server spends its time: this is compiled for speed, and the rest of the server for size.
+//! because here a server spends its time: this is compiled for speed, and `log_service` around it for size.
 //!
 //! Knows nothing of HTTP, of Redis, or of a terminal.
 

@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn every_option_stands_in_the_readme_with_its_variable_and_default() {
-        let readme = include_str!("../../../README.md");
+        let readme = include_str!("../../../../README.md");
         let command = <CommandLine as CommandFactory>::command();
         for argument in command
             .get_arguments()

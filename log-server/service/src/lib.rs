@@ -1,4 +1,6 @@
-//! The log server: takes batches of records over Redis lists, keeps them in SQLite, and serves a search page.
+//! The log server around its engine: takes batches of records over Redis lists, serves a search page, and prints answers.
+//!
+//! A crate of its own beside `log_engine`, because this is compiled for size: what is seldom run had better be small.
 //!
 //! [`run`] is the table of contents: what is started in which order, and stopped in the reverse. From there: `config`
 //! (what can be chosen), the crate `log_engine` (where records are kept and searched), `saved` (searches with a name),

@@ -1,10 +1,10 @@
 //! What the README says of the query language is true: every example is a query.
 
-use log_server::query;
+use log_engine::query;
 
 #[test]
 fn every_query_in_the_readme_is_read_as_a_query() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let search = readme
         .split("\n## Search\n")
         .nth(1)
