@@ -7,11 +7,11 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use log_record::{Batch, Timestamp};
 use log_engine::query;
 use log_engine::store::{
     Budget, CountOf, Direction, Histogram, Incoming, Parts, Scan, Search, Store, TimeRange,
 };
+use log_record::{Batch, Timestamp};
 
 const BATCH: usize = 1_000;
 const RECORDS: usize = 130_000;

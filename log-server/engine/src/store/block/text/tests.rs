@@ -222,7 +222,11 @@ fn a_template_without_texts_is_no_trouble() {
     let loaded = Loaded::new(&body);
     for (needle, found) in [("dbe", true), ("ab", false), ("xab", false), ("f", true)] {
         let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, Kind::default()).unwrap();
-        assert_eq!(!containing(&mut read, needle).unwrap().is_empty(), found, "{needle}");
+        assert_eq!(
+            !containing(&mut read, needle).unwrap().is_empty(),
+            found,
+            "{needle}"
+        );
     }
     let mut read = Text::read(&mut Reader::new(&head), &loaded, BODY, Kind::default()).unwrap();
     let mut counted = Vec::new();
