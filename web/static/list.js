@@ -29,6 +29,9 @@ const SAMPLE = 200;
 /** Rows that come at once and are tinted for a moment: of more, the whole screen would never be anything but tinted. */
 const TINTED = 10;
 
+/** Rows of a next page that are drawn in one frame: a whole page takes three, and whoever scrolls sees that. */
+const SLICE = 12;
+
 /** Pixels: the lowest that a row is, and what always stands above the list. */
 const LOWEST_ROW = 17;
 const ROW = 22;
@@ -84,28 +87,38 @@ export class List {
     this.items.clear();
     this.root.replaceChildren();
     const seen = Math.ceil((innerHeight - ABOVE) / (this.root.classList.contains("dense") ? LOWEST_ROW : ROW));
-    this.below = [];
-    this.append(records.slice(0, seen));
-    this.below = records.slice(seen);
+    this.below = [...records];
+    if (records.length > 0) this.root.append(element("ol", { class: "page" }));
+    this.draw(seen);
     this.fit(records);
   }
 
   /** Draws what was left for later. */
   complete() {
-    const { below } = this;
-    this.below = [];
-    const items = below.filter(({ id }) => !this.items.has(id)).map((record) => this.item(record));
-    this.root.lastElementChild?.append(...items);
+    this.draw(this.below.length);
   }
 
-  /** The next page. @param {LogRecord[]} records newest first, none newer than those in the list */
-  append(records) {
+  /**
+   * The next page, a few rows each frame.
+   * @param {LogRecord[]} records newest first, none newer than those in the list
+   * @returns {Promise<boolean>} once all of it is drawn; false if something else stands in the list by then
+   */
+  async append(records) {
     this.complete();
-    const page = element("ol", { class: "page" });
-    for (const record of records) {
-      if (!this.items.has(record.id)) page.append(this.item(record));
+    const below = records.filter(({ id }) => !this.items.has(id));
+    if (below.length > 0) this.root.append(element("ol", { class: "page" }));
+    this.below = below;
+    while (this.below === below && below.length > 0) {
+      this.draw(SLICE);
+      await new Promise(requestAnimationFrame);
     }
-    if (page.hasChildNodes()) this.root.append(page);
+    return this.below === below;
+  }
+
+  /** Draws the first of what is left. @param {number} count */
+  draw(count) {
+    const records = this.below.splice(0, count).filter(({ id }) => !this.items.has(id));
+    this.root.lastElementChild?.append(...records.map((record) => this.item(record)));
     this.tabStop();
   }
 

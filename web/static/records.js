@@ -209,10 +209,10 @@ export class Records {
   }
 
   /** @param {SearchAnswer} answer */
-  older(answer) {
-    this.list.append(answer.records);
+  async older(answer) {
+    const drawn = this.list.append(answer.records);
     this.summary.found(answer, this.list.size, this.on.state().live);
-    this.showEnd();
+    if (await drawn) this.showEnd();
   }
 
   /** @param {HistogramAnswer | null} answer */

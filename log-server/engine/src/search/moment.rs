@@ -23,10 +23,11 @@ pub(super) fn range(from: Option<&str>, to: Option<&str>) -> Result<TimeRange, S
     Ok(range)
 }
 
-/// RFC 3339, nanoseconds since 1970, `now`, or so long before now: `-15m`, `-1h`, `-7d`.
+/// RFC 3339, nanoseconds since 1970, `now`, or so long before now: `-15m`, `-1h`, `-7d`. `all` leaves the start open.
 fn moment(name: &'static str, text: &str, now: Timestamp) -> Result<Timestamp, SearchError> {
     let known = match text {
         "now" => Some(now),
+        "all" if name == "from" => Some(Timestamp::MIN),
         _ => ago(text)
             .map(|ago| now.before(ago))
             .or_else(|| text.parse().map(Timestamp::from_nanos).ok()),
@@ -100,5 +101,11 @@ mod tests {
     fn a_reversed_range_is_refused() {
         assert!(range(Some("now"), Some("-1h")).is_err());
         assert_eq!(range(None, None).unwrap(), TimeRange::ALL);
+    }
+
+    #[test]
+    fn all_leaves_the_start_open_as_the_page_writes_it() {
+        assert_eq!(range(Some("all"), None).unwrap(), TimeRange::ALL);
+        assert!(range(None, Some("all")).is_err());
     }
 }

@@ -25,14 +25,23 @@ pub fn check(options: &CheckOptions) -> anyhow::Result<()> {
     }
     writeln!(
         out,
-        "{} records in {} blocks and {} files were read",
-        checked.records, checked.blocks, checked.partitions
+        "read: {}, {}, {}",
+        many(checked.records, "record"),
+        many(checked.blocks, "block"),
+        many(checked.partitions, "file")
     )?;
     if !checked.problems.is_empty() {
         note(ADVICE);
-        bail!("{} problems were found", checked.problems.len());
+        bail!("{} found", many(checked.problems.len(), "problem"));
     }
     Ok(())
+}
+
+/// So many of something, with the ending that belongs to it.
+fn many(count: impl TryInto<u64>, what: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
 
 /// Says which file is being read.

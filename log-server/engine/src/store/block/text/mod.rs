@@ -22,6 +22,8 @@ mod tests;
 
 use std::cell::OnceCell;
 
+use smallvec::SmallVec;
+
 use super::bytes::{Damaged, Reader, Section, damaged, text};
 use super::codes::Codes;
 use super::loaded::Loaded;
@@ -82,7 +84,7 @@ struct Template {
     ints: usize,
     words: usize,
     /// Lengths of its hexadecimal slots.
-    hex: Box<[u8]>,
+    hex: SmallVec<[u8; 16]>,
 }
 
 impl Template {
@@ -262,7 +264,7 @@ fn read_templates(mut reader: Reader<'_>) -> Result<(String, Vec<Template>, &[u8
                     rows: 0,
                     ints: std::mem::take(&mut ints),
                     words: std::mem::take(&mut words),
-                    hex: Box::default(),
+                    hex: SmallVec::new(),
                 });
                 hexes.push(std::mem::take(&mut hex));
                 start = end + 1;
