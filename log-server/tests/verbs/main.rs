@@ -176,7 +176,10 @@ fn a_sqlite_export_is_a_file_that_any_tool_opens() {
     std::fs::create_dir_all(directory.path().join("copy/logs")).unwrap();
     std::fs::copy(&out, directory.path().join("copy/logs/2026-01-01T00-00-00Z.db")).unwrap();
     let (checked, _) = run(&["check", "--data", &path(&directory, "copy")]);
-    assert!(checked.contains("read: 2 records, 1 block, 1 file\n"), "{checked}");
+    assert!(
+        checked.contains("read: 2 records, 1 block, 1 file\n"),
+        "{checked}"
+    );
 }
 
 #[test]
