@@ -196,6 +196,24 @@ fn the_page_keeps_its_network_in_one_file_and_never_makes_markup_of_text() {
 }
 
 #[test]
+fn links_of_documents_lead_to_files() {
+    let mut checked = 0;
+    // Links in what becomes documentation of a crate are names of items, and rustdoc looks at those.
+    for (path, text) in files("", &["README.md", "FORMAT.md", "METRICS.md"]) {
+        let folder = root().join(&path).parent().unwrap().to_owned();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.map(|target| target.split('#').next().unwrap()) {
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(folder.join(target).exists(), "{path}: {target} is not there");
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "there are links to files");
+}
+
+#[test]
 fn the_top_level_holds_only_what_belongs_there() {
     let allowed = [
         "Cargo.toml",

@@ -35,7 +35,7 @@ enum Match<'n> {
 type KnownWords<'n> = Vec<(Place, &'n str, Rows)>;
 
 impl Text<'_> {
-    /// The texts that contain the folded `needle`, as far as their number tells.
+    /// The texts that contain the folded `needle`: [`Text::count_of`] says how many, [`Text::rows_of`] which.
     pub(in super::super) fn find(&mut self, needle: &str) -> Result<Found, Damaged> {
         if is_cut_up(needle) {
             return Ok(Found::Rows(self.containing_in_whole(needle)?));
@@ -257,7 +257,7 @@ impl Text<'_> {
     }
 }
 
-/// What was found: how many texts is known at once, which ones only after their templates have been read.
+/// What was found: how many texts these are is known at once, which ones only once the template of each text is read.
 pub(in super::super) enum Found {
     Rows(Rows),
     ByTemplate(Vec<Met>),
